@@ -1,0 +1,86 @@
+//! What a running connector gets from its host: clock, secrets, the stop signal and the way to emit messages.
+
+use std::sync::Arc;
+
+use airbyte_protocol::{AirbyteControlMessage, AirbyteMessage, RawJson};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{ErrorContext, Result};
+use crate::event::EventSender;
+use crate::secret::Secrets;
+
+/// The host's side of a running connector. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Arc<dyn Clock>,
+    secrets: Secrets,
+    stop: CancellationToken,
+    events: EventSender,
+}
+
+impl Context {
+    /// A context that emits through `events` and runs on the system clock.
+    pub fn new(events: EventSender) -> Self {
+        Self::with_host(
+            events,
+            Arc::new(SystemClock),
+            Secrets::default(),
+            CancellationToken::new(),
+        )
+    }
+
+    /// A context with everything given by the host.
+    pub fn with_host(
+        events: EventSender,
+        clock: Arc<dyn Clock>,
+        secrets: Secrets,
+        stop: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Inner { clock, secrets, stop, events }))
+    }
+
+    /// Milliseconds since the Unix epoch by the host's clock.
+    pub fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+
+    /// The host's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// The known secrets; register tokens fetched at run time here.
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    /// Cancelled when the host wants the run to end soon.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    /// Emits a message (estimate, analytics, stream status…) behind everything emitted before.
+    pub fn emit(&self, message: AirbyteMessage) -> Result<()> {
+        self.0.events.message(message)
+    }
+
+    /// Has the host persist a changed config (a rotated refresh token, a migrated key).
+    ///
+    /// Returns once the CONTROL message was written and flushed: only then may a single-use credential be used.
+    pub async fn persist_config<T: Serialize>(&self, config: &T) -> Result<()> {
+        let config = RawJson::from_serialize(config)
+            .system_error("The changed config could not be written as JSON.")?;
+        let control = AirbyteControlMessage::connector_config(self.now_ms() as f64, config);
+        self.0.events.message(AirbyteMessage::Control(control))?;
+        self.0.events.delivered().await
+    }
+
+    pub(crate) fn events(&self) -> &EventSender {
+        &self.0.events
+    }
+}

@@ -1,0 +1,140 @@
+//! Events as protocol lines, for stdout or another process's stdin.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use airbyte_protocol::codec::RecordEnvelope;
+use airbyte_protocol::{AirbyteMessage, AirbyteRecordMessage, RawJson, StreamDescriptor};
+
+use crate::batch::{RecordBatch, Row, RowExtras};
+use crate::event::{Event, EventReceiver};
+use crate::secret::Secrets;
+
+/// Bytes gathered before a write.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Writes events as lines, masks secrets in everything a person reads, and flushes whenever the queue runs dry.
+pub(crate) struct Encoder<W> {
+    writer: W,
+    secrets: Secrets,
+    buffer: Vec<u8>,
+    envelopes: HashMap<Arc<StreamDescriptor>, RecordEnvelope>,
+}
+
+impl<W: Write> Encoder<W> {
+    pub(crate) fn new(writer: W, secrets: Secrets) -> Self {
+        Self { writer, secrets, buffer: Vec::new(), envelopes: HashMap::new() }
+    }
+
+    /// Writes until all senders are gone. Runs on a thread of its own: a full pipe blocks it.
+    pub(crate) fn run(mut self, events: &mut EventReceiver) -> io::Result<()> {
+        loop {
+            let event = match events.try_recv() {
+                Some(event) => event,
+                None => {
+                    self.flush()?;
+                    match events.blocking_recv() {
+                        Some(event) => event,
+                        None => return Ok(()),
+                    }
+                }
+            };
+            match event {
+                Event::Records(batch) => self.batch(&batch)?,
+                Event::Message(mut message) => {
+                    mask(&self.secrets, &mut message);
+                    message.to_line(&mut self.buffer);
+                }
+                Event::Delivered(answer) => {
+                    self.flush()?;
+                    // The waiting side may have gone; then nobody needs the answer.
+                    drop(answer.send(()));
+                }
+            }
+            self.write_full()?;
+        }
+    }
+
+    fn batch(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let envelope = self
+            .envelopes
+            .entry(Arc::clone(batch.stream()))
+            .or_insert_with(|| RecordEnvelope::new(batch.stream()));
+        let mut stamped = None;
+        for row in batch.json().iter() {
+            let (_, stamp) = match &stamped {
+                Some((at, _)) if *at == row.emitted_at => stamped.as_ref(),
+                _ => {
+                    stamped = Some((row.emitted_at, envelope.stamp(row.emitted_at)));
+                    stamped.as_ref()
+                }
+            }
+            .expect("set in the arm above");
+            match row.extras {
+                None => stamp.write(&mut self.buffer, row.data.as_bytes()),
+                Some(RowExtras { meta: Some(meta), file_reference: None }) => {
+                    stamp.write_with_meta(&mut self.buffer, row.data.as_bytes(), meta);
+                }
+                Some(extras) => whole_record(batch.stream(), row, extras)?.to_line(&mut self.buffer),
+            }
+            if self.buffer.len() >= WRITE_BYTES {
+                self.writer.write_all(&self.buffer)?;
+                self.buffer.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn write_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() < WRITE_BYTES {
+            return Ok(());
+        }
+        self.writer.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.writer.flush()
+    }
+}
+
+/// The rare record with a file reference, by way of its struct.
+fn whole_record(
+    stream: &StreamDescriptor,
+    row: Row<'_>,
+    extras: &RowExtras,
+) -> io::Result<AirbyteMessage> {
+    let data = RawJson::parse(row.data.to_owned())?;
+    let mut record = AirbyteRecordMessage::new(stream.name.clone(), data, row.emitted_at);
+    record.namespace.clone_from(&stream.namespace);
+    record.meta = extras.meta.as_deref().map(serde_json::from_str).transpose()?;
+    record.file_reference = extras.file_reference.as_deref().map(serde_json::from_str).transpose()?;
+    Ok(AirbyteMessage::Record(record))
+}
+
+fn mask(secrets: &Secrets, message: &mut AirbyteMessage) {
+    let hide = |text: &mut String| {
+        if let std::borrow::Cow::Owned(masked) = secrets.mask(text) {
+            *text = masked;
+        }
+    };
+    match message {
+        AirbyteMessage::Log(log) => {
+            hide(&mut log.message);
+            log.stack_trace.as_mut().map(hide);
+        }
+        AirbyteMessage::ConnectionStatus(status) => drop(status.message.as_mut().map(hide)),
+        AirbyteMessage::Trace(trace) => {
+            if let Some(error) = &mut trace.error {
+                hide(&mut error.message);
+                error.internal_message.as_mut().map(hide);
+                error.stack_trace.as_mut().map(hide);
+            }
+        }
+        _ => {}
+    }
+}

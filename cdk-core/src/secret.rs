@@ -1,0 +1,222 @@
+//! Secrets: a text type that never prints itself, and the mask that hides every known secret in what leaves the process.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What stands where a secret stood.
+pub const MASK: &str = "****";
+
+/// A secret text. In a config struct it marks its property `airbyte_secret`; `Debug` shows a mask.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretString(String);
+
+impl SecretString {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl JsonSchema for SecretString {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretString".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "airbyte_secret": true})
+    }
+}
+
+/// The secrets known to a process. Cheap to clone; clones share the set.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<RwLock<Known>>);
+
+#[derive(Default)]
+struct Known {
+    forms: BTreeSet<String>,
+    matcher: Option<AhoCorasick>,
+}
+
+impl Secrets {
+    /// Registers a secret and its usual encodings (JSON-escaped, base64, URL-encoded).
+    ///
+    /// Call it for tokens fetched at run time before anything is logged about them.
+    pub fn add(&self, secret: &str) {
+        self.add_all([secret]);
+    }
+
+    /// Registers every value of `config` that `spec` marks `airbyte_secret`, also below `oneOf`.
+    pub fn add_from_config(&self, spec: &Value, config: &Value) {
+        let mut found = Vec::new();
+        collect(spec, config, &mut found);
+        self.add_all(found.iter().map(String::as_str));
+    }
+
+    /// `text` with every known secret replaced by [`MASK`]; of overlapping ones the longest wins.
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(matcher) = &known.matcher else { return Cow::Borrowed(text) };
+        if !matcher.is_match(text) {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = String::with_capacity(text.len());
+        matcher.replace_all_with(text, &mut masked, |_, _, out| {
+            out.push_str(MASK);
+            true
+        });
+        Cow::Owned(masked)
+    }
+
+    fn add_all<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = known.forms.len();
+        secrets.into_iter().for_each(|secret| add_forms(&mut known.forms, secret));
+        if known.forms.len() > before {
+            known.matcher = AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(&known.forms)
+                .ok();
+        }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Secrets({} forms)", known.forms.len())
+    }
+}
+
+/// What RFC 3986 leaves as it is in a URL, besides letters and digits.
+const UNRESERVED: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn add_forms(forms: &mut BTreeSet<String>, secret: &str) {
+    if secret.is_empty() {
+        return;
+    }
+    forms.insert(secret.to_owned());
+    // Of a shorter secret the encoded forms are too common to mean anything.
+    if secret.len() < 4 {
+        return;
+    }
+    forms.insert(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string());
+    forms.insert(utf8_percent_encode(secret, &UNRESERVED).to_string());
+    for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
+        forms.insert(engine.encode(secret));
+    }
+    if let Ok(quoted) = serde_json::to_string(secret) {
+        forms.insert(quoted.trim_matches('"').to_owned());
+    }
+    // A key of several lines is often logged line by line.
+    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= 8);
+    forms.extend(lines.map(str::to_owned));
+}
+
+/// Walks schema and value side by side and collects the leaves of secret properties.
+fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
+    if schema.get("airbyte_secret").and_then(Value::as_bool) == Some(true) {
+        return leaves(value, found);
+    }
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                if let Some(property) = schema.get("properties").and_then(|all| all.get(name)) {
+                    collect(property, member, found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(item) = schema.get("items") {
+                items.iter().for_each(|value| collect(item, value, found));
+            }
+        }
+        _ => {}
+    }
+    for branches in ["oneOf", "anyOf", "allOf"] {
+        let branches = schema.get(branches).and_then(Value::as_array);
+        branches.into_iter().flatten().for_each(|branch| collect(branch, value, found));
+    }
+}
+
+fn leaves(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, found)),
+        Value::Object(members) => members.values().for_each(|member| leaves(member, found)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_that_contains_another_is_hidden_whole() {
+        let secrets = Secrets::default();
+        secrets.add("hunter");
+        secrets.add("hunter2-and-more");
+        assert_eq!(secrets.mask("pw=hunter2-and-more;"), "pw=****;");
+    }
+
+    #[test]
+    fn encoded_forms_are_hidden() {
+        let secrets = Secrets::default();
+        secrets.add("p@ss w\"rd");
+        for form in ["p%40ss%20w%22rd", "cEBzcyB3InJk", r#"p@ss w\"rd"#] {
+            assert_eq!(secrets.mask(&format!("<{form}>")), "<****>", "{form}");
+        }
+    }
+
+    #[test]
+    fn secrets_below_one_of_and_arrays_are_found() {
+        let spec = json!({"properties": {
+            "auth": {"oneOf": [
+                {"properties": {"token": {"airbyte_secret": true}}},
+                {"properties": {"pair": {"type": "object", "airbyte_secret": true}}}
+            ]},
+            "keys": {"items": {"properties": {"key": {"airbyte_secret": true}}}}
+        }});
+        let config = json!({
+            "auth": {"token": "tok-1", "pair": {"a": "left-2", "b": 31337}},
+            "keys": [{"key": "key-3"}]
+        });
+        let secrets = Secrets::default();
+        secrets.add_from_config(&spec, &config);
+        assert_eq!(secrets.mask("tok-1 left-2 31337 key-3 open"), "**** **** **** **** open");
+    }
+
+    #[test]
+    fn debug_of_a_secret_string_shows_nothing() {
+        assert_eq!(format!("{:?}", SecretString::new("x")), MASK);
+    }
+}

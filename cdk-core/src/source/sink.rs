@@ -1,0 +1,181 @@
+//! What a stream writes its records into.
+
+use std::sync::Arc;
+
+use airbyte_protocol::{
+    AirbyteRecordMessageMeta, AirbyteRecordMessageMetaChange, Change, ChangeReason, RawJson,
+    StreamDescriptor, codec,
+};
+use serde::Serialize;
+
+use crate::batch::JsonRows;
+use crate::error::{ConnectorError, ErrorContext, Result};
+use crate::source::lane::Lane;
+
+/// Takes the records and checkpoints of one partition, in order.
+///
+/// Records are serialised into a batch that goes on when it is full, a second old, or flushed. Awaiting
+/// blocks while the byte budget is used up: that is how a slow destination slows the source.
+#[derive(Debug)]
+pub struct RecordSink {
+    lane: Arc<Lane>,
+}
+
+impl RecordSink {
+    pub(crate) fn new(lane: Arc<Lane>) -> Self {
+        Self { lane }
+    }
+
+    /// The stream this sink belongs to.
+    pub fn stream(&self) -> &StreamDescriptor {
+        &self.lane.run.descriptor
+    }
+
+    /// Emits one record; it must serialise to a JSON object.
+    #[inline]
+    pub async fn record<T: Serialize + ?Sized>(&mut self, record: &T) -> Result<()> {
+        let is_full = self.lane.add(|rows| {
+            rows.push(record).map_err(|error| self.unwritable(error))?;
+            self.bound(rows)
+        })?;
+        if is_full { self.lane.flush(false).await } else { Ok(()) }
+    }
+
+    /// Emits one record together with the changes made to it on the way.
+    pub async fn record_with_changes<T: Serialize + ?Sized>(
+        &mut self,
+        record: &T,
+        changes: Vec<AirbyteRecordMessageMetaChange>,
+    ) -> Result<()> {
+        let meta = AirbyteRecordMessageMeta { changes, ..Default::default() };
+        let is_full = self.lane.add(|rows| {
+            rows.push(record).map_err(|error| self.unwritable(error))?;
+            rows.set_meta(&meta).map_err(|error| self.unwritable(error))?;
+            self.bound(rows)
+        })?;
+        if is_full { self.lane.flush(false).await } else { Ok(()) }
+    }
+
+    /// Emits a record whose JSON text is at hand: the text of one object. It is copied, not parsed.
+    #[inline]
+    pub async fn raw_record(&mut self, data: &str) -> Result<()> {
+        let is_full = self.lane.add(|rows| {
+            rows.push_raw(data);
+            self.bound(rows)
+        })?;
+        if is_full { self.lane.flush(false).await } else { Ok(()) }
+    }
+
+    /// Marks a point to resume from: `state` covers every record given to this sink so far (and, with
+    /// ordered partitions, all earlier partitions).
+    ///
+    /// Cheap: states are emitted in the rhythm of [`ReadSettings`](crate::ReadSettings), the newest
+    /// wins. Errors with [`ConnectorError::stopped`] when the run should end here; return it.
+    pub async fn checkpoint<S: Serialize + ?Sized>(&mut self, state: &S) -> Result<()> {
+        let state = RawJson::from_serialize(state).map_err(|error| {
+            ConnectorError::system("The state could not be written as JSON.")
+                .caused_by(error)
+                .with_stream(self.stream())
+        })?;
+        let is_stopping = self.lane.run.context.stop().is_cancelled();
+        if self.lane.note_checkpoint(state) || is_stopping {
+            self.lane.flush(is_stopping).await?;
+        }
+        if is_stopping { Err(ConnectorError::stopped()) } else { Ok(()) }
+    }
+
+    /// Sends the open batch on, e.g. before a long wait for new data.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.lane.flush(false).await
+    }
+
+    fn unwritable(&self, error: serde_json::Error) -> ConnectorError {
+        ConnectorError::system(format!(
+            "A record of stream {} could not be written as JSON.",
+            self.stream()
+        ))
+        .caused_by(error)
+        .with_stream(self.stream())
+    }
+
+    /// Keeps the last record below the size limit: its largest fields are nulled, and `meta` says so.
+    #[inline]
+    fn bound(&self, rows: &mut JsonRows) -> Result<()> {
+        let limit = self.lane.run.settings.max_record_bytes;
+        if rows.last_len() <= limit { Ok(()) } else { self.shrink(rows, limit) }
+    }
+
+    #[cold]
+    fn shrink(&self, rows: &mut JsonRows, limit: usize) -> Result<()> {
+        let Some(row) = rows.pop() else { return Ok(()) };
+        let (data, changes) = null_largest(&row, limit).map_err(|error| {
+            error
+                .with_internal(format!("{} bytes, limit {limit}", row.len()))
+                .with_stream(self.stream())
+        })?;
+        tracing::warn!(
+            "A record of stream {} has {} bytes, more than the limit of {limit}: {} fields were nulled.",
+            self.stream(),
+            row.len(),
+            changes.len()
+        );
+        rows.push_raw(&data);
+        let meta = AirbyteRecordMessageMeta { changes, ..Default::default() };
+        rows.set_meta(&meta).map_err(|error| self.unwritable(error))
+    }
+}
+
+/// Nulls the largest members of an object until its text fits `limit`.
+fn null_largest(
+    object: &str,
+    limit: usize,
+) -> Result<(String, Vec<AirbyteRecordMessageMetaChange>)> {
+    const TOO_LARGE: &str = "A record is larger than the record size limit and its fields could not be \
+        read to null the largest ones.";
+    let members: Vec<_> =
+        codec::fields(object).collect::<Result<_, _>>().system_error(TOO_LARGE)?;
+    let mut by_size: Vec<usize> = (0..members.len()).collect();
+    by_size.sort_by_key(|at| std::cmp::Reverse(members[*at].1.len()));
+    let mut size = object.len();
+    let mut nulled = vec![false; members.len()];
+    let mut changes = Vec::new();
+    for at in by_size {
+        if size <= limit {
+            break;
+        }
+        size -= members[at].1.len().saturating_sub("null".len());
+        nulled[at] = true;
+        changes.push(AirbyteRecordMessageMetaChange::new(
+            members[at].0.clone(),
+            Change::Nulled,
+            ChangeReason::SourceRecordSizeLimitation,
+        ));
+    }
+    let mut data = String::from("{");
+    for (at, (key, value)) in members.iter().enumerate() {
+        if at > 0 {
+            data.push(',');
+        }
+        data.push_str(&serde_json::to_string(key).system_error(TOO_LARGE)?);
+        data.push(':');
+        data.push_str(if nulled[at] { "null" } else { value });
+    }
+    data.push('}');
+    Ok((data, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_fields_are_nulled_until_the_record_fits() {
+        let big = "x".repeat(100);
+        let object = format!(r#"{{"id":1,"a":"{big}","b":"{big}y","c":"small"}}"#);
+        let (data, changes) = null_largest(&object, 150).unwrap();
+        assert_eq!(data, format!(r#"{{"id":1,"a":"{big}","b":null,"c":"small"}}"#));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "b");
+        assert_eq!(changes[0].reason, ChangeReason::SourceRecordSizeLimitation);
+    }
+}

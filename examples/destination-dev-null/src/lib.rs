@@ -1,0 +1,1 @@
+//! Airbyte destination that keeps nothing: discard, log, fail or slow down, for tests.

@@ -1,0 +1,3 @@
+//! Airbyte destination that keeps nothing: discard, log, fail or slow down, for tests.
+
+fn main() {}

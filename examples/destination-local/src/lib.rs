@@ -1,0 +1,1 @@
+//! Airbyte destination: JSONL or CSV files in a local directory.

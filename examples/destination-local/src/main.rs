@@ -1,0 +1,3 @@
+//! Airbyte destination: JSONL or CSV files in a local directory.
+
+fn main() {}

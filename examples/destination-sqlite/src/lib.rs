@@ -1,0 +1,1 @@
+//! Airbyte destination: typed tables in an SQLite file.

@@ -1,0 +1,3 @@
+//! Airbyte destination: typed tables in an SQLite file.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Airbyte source: deterministic users, products and purchases for demos, tests and benches.

@@ -1,0 +1,3 @@
+//! Airbyte source: deterministic users, products and purchases for demos, tests and benches.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Airbyte source: one CSV or JSONL file from a local path or a URL.
+
+fn main() {}
