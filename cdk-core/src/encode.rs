@@ -46,10 +46,9 @@ impl<W: Write> Encoder<W> {
                     mask(&self.secrets, &mut message);
                     message.to_line(&mut self.buffer);
                 }
-                Event::Delivered(answer) => {
+                Event::Delivered(delivery) => {
                     self.flush()?;
-                    // The waiting side may have gone; then nobody needs the answer.
-                    drop(answer.send(()));
+                    delivery.confirm();
                 }
             }
             self.write_full()?;

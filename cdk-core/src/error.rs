@@ -238,7 +238,10 @@ mod tests {
         let outer = ConnectorError::transient("Could not save.")
             .with_internal("save_state")
             .caused_by(inner);
-        assert_eq!(outer.internal_message().unwrap(), "save_state: disk says no");
+        assert_eq!(
+            outer.internal_message().unwrap(),
+            "save_state: disk says no"
+        );
     }
 
     #[test]

@@ -21,7 +21,19 @@ pub enum Event {
     /// Any other protocol message.
     Message(Box<AirbyteMessage>),
     /// Answered by the consumer once everything before it was handled (written and flushed).
-    Delivered(oneshot::Sender<()>),
+    Delivered(Delivery),
+}
+
+/// Somebody waits for this; see [`EventSender::delivered`].
+#[derive(Debug)]
+pub struct Delivery(oneshot::Sender<()>);
+
+impl Delivery {
+    /// Everything queued before was handled.
+    pub fn confirm(self) {
+        // The waiting side may have gone; then nobody needs the answer.
+        let _ = self.0.send(());
+    }
 }
 
 /// Opens a queue. Record batches wait for `budget`; other messages are small and pass at once.
@@ -65,7 +77,7 @@ impl EventSender {
     /// Waits until everything queued so far was handled, e.g. written to stdout and flushed.
     pub async fn delivered(&self) -> Result<()> {
         let (tx, rx) = oneshot::channel();
-        self.send(Event::Delivered(tx))?;
+        self.send(Event::Delivered(Delivery(tx)))?;
         rx.await.map_err(|_| ConnectorError::stopped())
     }
 
@@ -104,6 +116,11 @@ impl EventReceiver {
     pub fn blocking_recv(&mut self) -> Option<Event> {
         let event = self.rx.blocking_recv();
         self.count(event)
+    }
+
+    /// Refuses further events; those queued already still come.
+    pub fn close(&mut self) {
+        self.rx.close();
     }
 
     /// The next event if one is queued already.

@@ -12,9 +12,11 @@ pub mod entrypoint;
 pub mod error;
 pub mod event;
 pub mod memory_guard;
+pub mod process;
 pub mod secret;
 pub mod source;
 pub mod spec;
+pub mod sync;
 pub mod watchdog;
 
 pub use airbyte_protocol as protocol;
@@ -30,7 +32,9 @@ pub use destination::{
 };
 pub use entrypoint::{run_destination, run_source};
 pub use error::{ConnectorError, ErrorContext, Result, RetryStatus};
+pub use process::{ProcessCommand, ProcessDestination, ProcessSource};
 pub use secret::{SecretString, Secrets};
+pub use sync::Sync;
 pub use source::{
     BoxedStream, DynSource, GlobalFeed, GlobalSink, InputState, Partitions, ReadArgs, ReadSettings,
     RecordSink, Source, Stream, StreamRequest,

@@ -81,7 +81,9 @@ impl Secrets {
     /// `text` with every known secret replaced by [`MASK`]; of overlapping ones the longest wins.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(matcher) = &known.matcher else { return Cow::Borrowed(text) };
+        let Some(matcher) = &known.matcher else {
+            return Cow::Borrowed(text);
+        };
         if !matcher.is_match(text) {
             return Cow::Borrowed(text);
         }
@@ -96,7 +98,9 @@ impl Secrets {
     fn add_all<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = known.forms.len();
-        secrets.into_iter().for_each(|secret| add_forms(&mut known.forms, secret));
+        secrets
+            .into_iter()
+            .for_each(|secret| add_forms(&mut known.forms, secret));
         if known.forms.len() > before {
             known.matcher = AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostLongest)
@@ -114,8 +118,11 @@ impl fmt::Debug for Secrets {
 }
 
 /// What RFC 3986 leaves as it is in a URL, besides letters and digits.
-const UNRESERVED: AsciiSet =
-    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 fn add_forms(forms: &mut BTreeSet<String>, secret: &str) {
     if secret.is_empty() {
@@ -161,7 +168,10 @@ fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
     }
     for branches in ["oneOf", "anyOf", "allOf"] {
         let branches = schema.get(branches).and_then(Value::as_array);
-        branches.into_iter().flatten().for_each(|branch| collect(branch, value, found));
+        branches
+            .into_iter()
+            .flatten()
+            .for_each(|branch| collect(branch, value, found));
     }
 }
 
@@ -212,7 +222,10 @@ mod tests {
         });
         let secrets = Secrets::default();
         secrets.add_from_config(&spec, &config);
-        assert_eq!(secrets.mask("tok-1 left-2 31337 key-3 open"), "**** **** **** **** open");
+        assert_eq!(
+            secrets.mask("tok-1 left-2 31337 key-3 open"),
+            "**** **** **** **** open"
+        );
     }
 
     #[test]

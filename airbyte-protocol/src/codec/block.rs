@@ -20,6 +20,7 @@ struct Walk {
 
 impl Walk {
     /// The position in the block of the bracket that brings the depth back to zero.
+    #[inline]
     fn step(&mut self, masks: Masks) -> Option<u32> {
         let escaped = self.escaped(masks.backslash);
         let inside = prefix_xor(masks.quote & !escaped) ^ self.in_string;
@@ -27,6 +28,9 @@ impl Walk {
         self.in_string = (inside.cast_signed() >> 63).cast_unsigned();
         let open = masks.open & !inside;
         let close = masks.close & !inside;
+        if open | close == 0 {
+            return None;
+        }
         let closes = u64::from(close.count_ones());
         if closes < self.depth {
             self.depth = self.depth + u64::from(open.count_ones()) - closes;
@@ -54,6 +58,7 @@ impl Walk {
     }
 
     /// The bytes that a backslash before them escapes.
+    #[inline]
     fn escaped(&mut self, backslash: u64) -> u64 {
         let mut escaped = self.escapes_next;
         self.escapes_next = 0;
@@ -72,6 +77,7 @@ impl Walk {
 }
 
 /// Bit i of the result says whether an odd number of bits is set in `bits` up to and with i.
+#[inline]
 fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;
@@ -99,6 +105,7 @@ pub(super) fn container_end(bytes: &[u8], start: usize) -> Option<usize> {
 }
 
 /// The index of the first quote or backslash at or after `from`.
+#[inline]
 pub(super) fn quote_or_backslash(bytes: &[u8], from: usize) -> Option<usize> {
     /// Long strings are left to memchr, which is faster but costs more to start.
     const SHORT_CHUNKS: usize = 4;

@@ -26,20 +26,24 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
+    #[inline]
     pub(super) fn slice(&self, range: Range<usize>) -> &'a [u8] {
         self.bytes.get(range).unwrap_or_default()
     }
 
     /// The next byte.
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Moves over white space and shows the byte after it.
+    #[inline]
     pub(super) fn token(&mut self) -> Option<u8> {
         loop {
             let byte = self.peek()?;
@@ -65,7 +69,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Moves over `text` if it comes next.
+    #[inline]
+    pub(super) fn skip(&mut self, text: &[u8]) -> bool {
+        let next = self
+            .bytes
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(text));
+        self.at += if next { text.len() } else { 0 };
+        next
+    }
+
     /// Moves over white space and `byte`.
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8, name: &'static str) -> Result<(), Syntax> {
         if self.token() != Some(byte) {
             return Err(self.syntax(name));
@@ -75,6 +91,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves over the string whose opening quote is here.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<StringSpan, Syntax> {
         let start = self.at + 1;
         let mut from = start;
@@ -94,6 +111,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves over white space and one value; returns its range.
+    #[inline]
     pub(super) fn value(&mut self) -> Result<Range<usize>, Syntax> {
         let first = self.token();
         let start = self.at;
@@ -159,22 +177,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Walks the members of the object whose `{` is here: for each, `member` gets the key and the
-    /// cursor before the value, and must move over the value.
-    pub(super) fn members(
-        &mut self,
-        mut member: impl FnMut(&mut Self, StringSpan) -> Result<(), Syntax>,
-    ) -> Result<(), Syntax> {
-        let mut more = self.enter_object()?;
-        while more {
-            let key = self.key()?;
-            member(self, key)?;
-            more = self.after_member()?;
-        }
-        Ok(())
-    }
-
     /// Moves over `{`, and over `}` too if the object is empty; says whether a member follows.
+    #[inline]
     pub(super) fn enter_object(&mut self) -> Result<bool, Syntax> {
         self.expect(b'{', "an object")?;
         let empty = self.token() == Some(b'}');
@@ -183,6 +187,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves over a key, its colon and white space.
+    #[inline]
     pub(super) fn key(&mut self) -> Result<StringSpan, Syntax> {
         if self.token() != Some(b'"') {
             return Err(self.syntax("a key"));
@@ -194,6 +199,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves over the `,` or `}` after a member; says whether another follows.
+    #[inline]
     pub(super) fn after_member(&mut self) -> Result<bool, Syntax> {
         let more = match self.token() {
             Some(b',') => true,
@@ -205,6 +211,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Checks that only white space is left.
+    #[inline]
     pub(super) fn end(&mut self) -> Result<(), Syntax> {
         match self.token() {
             None => Ok(()),

@@ -141,25 +141,42 @@ struct Envelope {
 impl Envelope {
     fn read(&mut self, line: &[u8]) -> Result<(), Syntax> {
         let mut cursor = Cursor::new(line);
-        cursor.members(|cursor, key| self.member(cursor, &key))?;
+        let mut more = cursor.enter_object()?;
+        while more {
+            self.member(&mut cursor)?;
+            more = cursor.after_member()?;
+        }
         cursor.end()
     }
 
-    fn member(&mut self, cursor: &mut Cursor<'_>, key: &StringSpan) -> Result<(), Syntax> {
-        let name = decoded(cursor, key);
+    fn member(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        // What nearly all lines hold, without looking for the ends of the strings.
+        if cursor.skip(br#""type":"RECORD""#) {
+            self.kind = Some(MessageType::Record);
+            return Ok(());
+        }
+        if cursor.skip(br#""record":"#) {
+            return self.body(cursor, MessageType::Record);
+        }
+        let key = cursor.key()?;
+        let name = decoded(cursor, &key);
         if &*name == b"type" {
             return self.read_kind(cursor);
         }
-        let Some(body) = MessageType::of_field(&name) else {
-            return cursor.value().map(drop);
-        };
-        let bit = 1 << body as u16;
+        match MessageType::of_field(&name) {
+            Some(kind) => self.body(cursor, kind),
+            None => cursor.value().map(drop),
+        }
+    }
+
+    fn body(&mut self, cursor: &mut Cursor<'_>, kind: MessageType) -> Result<(), Syntax> {
+        let bit = 1 << kind as u16;
         self.bodies &= !bit;
-        if cursor.peek() != Some(b'{') {
+        if cursor.token() != Some(b'{') {
             return cursor.value().map(drop);
         }
         self.bodies |= bit;
-        if body == MessageType::Record {
+        if kind == MessageType::Record {
             return self.record.read(cursor);
         }
         cursor.value().map(drop)
@@ -167,7 +184,7 @@ impl Envelope {
 
     fn read_kind(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
         self.kind = None;
-        if cursor.peek() != Some(b'"') {
+        if cursor.token() != Some(b'"') {
             return cursor.value().map(drop);
         }
         let start = cursor.at + 1;
@@ -179,13 +196,11 @@ impl Envelope {
                 .into_iter()
                 .find(|kind| kind.as_str().as_bytes().starts_with(part));
         })?;
-        self.kind = match &*decoded(cursor, &value) {
-            b"RECORD" => Some(MessageType::Record),
-            other => MessageType::ALL
-                .iter()
-                .copied()
-                .find(|k| k.as_str().as_bytes() == other),
-        };
+        let name = decoded(cursor, &value);
+        self.kind = MessageType::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str().as_bytes() == &*name);
         Ok(())
     }
 
@@ -232,27 +247,48 @@ impl RecordSpans {
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
         // A second body replaces the first as a whole.
         *self = Self::default();
-        cursor.members(|cursor, key| {
-            let slot = self.slot(&decoded(cursor, &key));
-            let null = cursor.peek() == Some(b'n');
+        let mut more = cursor.enter_object()?;
+        while more {
+            let slot = self.next_slot(cursor)?;
+            let null = cursor.token() == Some(b'n');
             let value = cursor.value()?;
             if let Some(slot) = slot {
                 *slot = (!null).then_some(value);
             }
-            Ok(())
-        })
+            more = cursor.after_member()?;
+        }
+        Ok(())
     }
 
-    fn slot(&mut self, name: &[u8]) -> Option<&mut Option<Range<usize>>> {
-        Some(match name {
+    /// Moves over the next key; where to put its value, if the key is known.
+    #[inline]
+    fn next_slot(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<Option<&mut Option<Range<usize>>>, Syntax> {
+        // As nearly all lines write them: no escapes, no white space.
+        if cursor.skip(br#""stream":"#) {
+            return Ok(Some(&mut self.stream));
+        }
+        if cursor.skip(br#""data":"#) {
+            return Ok(Some(&mut self.data));
+        }
+        if cursor.skip(br#""emitted_at":"#) {
+            return Ok(Some(&mut self.emitted_at));
+        }
+        if cursor.skip(br#""namespace":"#) {
+            return Ok(Some(&mut self.namespace));
+        }
+        let key = cursor.key()?;
+        Ok(Some(match &*decoded(cursor, &key) {
             b"stream" => &mut self.stream,
             b"namespace" => &mut self.namespace,
             b"data" => &mut self.data,
             b"emitted_at" => &mut self.emitted_at,
             b"meta" => &mut self.meta,
             b"file_reference" => &mut self.file_reference,
-            _ => return None,
-        })
+            _ => return Ok(None),
+        }))
     }
 
     fn finish<'a>(&self, line: &'a str) -> Result<RecordLine<'a>, LineError> {

@@ -14,25 +14,47 @@ pub(super) struct Masks {
     pub(super) close: u64,
 }
 
+#[inline]
 pub(super) fn classify(block: &[u8; 64]) -> Masks {
-    let mut masks = Masks::default();
-    for (shift, sixteen) in (0..).step_by(16).zip(block.as_chunks::<16>().0) {
-        let bytes = u8x16::new(*sixteen);
-        // Square and curly brackets differ in this bit only, and no other byte turns into one.
-        let folded = bytes | u8x16::splat(0x20);
-        masks.quote |= u64::from(matches(bytes, b'"')) << shift;
-        masks.backslash |= u64::from(matches(bytes, b'\\')) << shift;
-        masks.open |= u64::from(matches(folded, b'{')) << shift;
-        masks.close |= u64::from(matches(folded, b'}')) << shift;
+    let (chunks, _) = block.as_chunks::<16>();
+    let bytes: [u8x16; 4] =
+        std::array::from_fn(|i| chunks.get(i).copied().map_or(ZERO, u8x16::new));
+    // Square and curly brackets differ in this bit only, and no other byte turns into one.
+    let folded = bytes.map(|bytes| bytes | u8x16::splat(0x20));
+    Masks {
+        quote: bitmask(equal(bytes, b'"')),
+        backslash: rare_bitmask(equal(bytes, b'\\')),
+        open: rare_bitmask(equal(folded, b'{')),
+        close: rare_bitmask(equal(folded, b'}')),
     }
-    masks
 }
 
-fn matches(bytes: u8x16, byte: u8) -> u32 {
-    bytes.simd_eq(u8x16::splat(byte)).to_bitmask()
+const ZERO: u8x16 = u8x16::splat(0);
+
+#[inline]
+fn equal(block: [u8x16; 4], byte: u8) -> [u8x16; 4] {
+    block.map(|bytes| bytes.simd_eq(u8x16::splat(byte)))
+}
+
+#[inline]
+fn bitmask(equal: [u8x16; 4]) -> u64 {
+    let [a, b, c, d] = equal.map(|bytes| u64::from(bytes.to_bitmask()));
+    a | b << 16 | c << 32 | d << 48
+}
+
+/// For characters that most blocks don't hold.
+#[inline]
+fn rare_bitmask(equal: [u8x16; 4]) -> u64 {
+    let [a, b, c, d] = equal;
+    if (a | b | c | d).to_bitmask() == 0 {
+        0
+    } else {
+        bitmask(equal)
+    }
 }
 
 /// Where 16 bytes hold a quote or a backslash.
+#[inline]
 pub(super) fn quotes_and_backslashes(chunk: &[u8; 16]) -> u32 {
     let bytes = u8x16::new(*chunk);
     let quotes = bytes.simd_eq(u8x16::splat(b'"'));

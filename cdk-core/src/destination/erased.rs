@@ -101,7 +101,7 @@ impl<D: Destination> DynDestination for D {
     }
 
     async fn check_dyn(&self, config: &Value, context: &Context) -> Result<()> {
-        let config = config::parse(&self.spec(), config, context.secrets())?;
+        let config = parse_config(self, config, context)?;
         self.check(&config, context).await
     }
 
@@ -111,7 +111,16 @@ impl<D: Destination> DynDestination for D {
         events: EventReceiver,
         context: &Context,
     ) -> Result<WriteReport> {
-        let config = config::parse(&self.spec(), &args.config, context.secrets())?;
+        let config = parse_config(self, &args.config, context)?;
         pipeline::run(self, &config, &args.catalog, events, context).await
     }
+}
+
+fn parse_config<D: Destination>(
+    destination: &D,
+    config: &Value,
+    context: &Context,
+) -> Result<D::Config> {
+    let config = destination.normalize_config(config.clone());
+    config::parse(&destination.spec(), &config, context.secrets())
 }

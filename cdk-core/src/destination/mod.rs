@@ -1,7 +1,10 @@
 //! Destinations: the typed traits that authors implement, and the object-safe twins that hosts run.
 
+pub mod columns;
 mod erased;
+pub mod generation;
 mod ledger;
+pub mod meta_columns;
 mod pipeline;
 
 pub use erased::{DynDestination, StreamReport, WriteArgs, WriteReport};
@@ -12,6 +15,7 @@ use std::future::Future;
 use airbyte_protocol::{ConfiguredAirbyteCatalog, ConnectorSpecification, DestinationSyncMode};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::batch::RecordBatch;
 use crate::context::Context;
@@ -38,6 +42,11 @@ pub trait Destination: Send + Sync + 'static {
         spec.supported_destination_sync_modes = Some(self.capabilities().sync_modes);
         spec.supports_incremental = Some(true);
         spec
+    }
+
+    /// Brings older or friendlier spellings of a config to the shape of the spec, before it is validated.
+    fn normalize_config(&self, config: Value) -> Value {
+        config
     }
 
     /// Tries the config against the real system, writing and removing a probe where that is possible.

@@ -153,8 +153,7 @@ impl Router {
                 None => return Ok(()),
                 Some(Event::Records(batch)) => self.records(batch)?,
                 Some(Event::Message(message)) => self.message(*message)?,
-                // The waiting side may have gone; then nobody needs the answer.
-                Some(Event::Delivered(answer)) => drop(answer.send(())),
+                Some(Event::Delivered(delivery)) => delivery.confirm(),
             }
             if self.lanes.iter().all(|lane| lane.task.is_finished() && lane.end.is_none())
                 && !self.lanes.is_empty()

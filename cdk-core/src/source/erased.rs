@@ -46,12 +46,12 @@ impl<S: Source> DynSource for S {
     }
 
     async fn check_dyn(&self, config: &Value, context: &Context) -> Result<()> {
-        let config = config::parse(&self.spec(), config, context.secrets())?;
+        let config = parse_config(self, config, context)?;
         self.check(&config, context).await
     }
 
     async fn discover_dyn(&self, config: &Value, context: &Context) -> Result<AirbyteCatalog> {
-        let config = config::parse(&self.spec(), config, context.secrets())?;
+        let config = parse_config(self, config, context)?;
         let streams = self.streams(&config, context).await?;
         let streams: Vec<_> = streams.iter().map(|stream| stream.definition()).collect();
         reject_duplicates(streams.iter().map(|stream| stream.descriptor().to_string()))?;
@@ -59,9 +59,14 @@ impl<S: Source> DynSource for S {
     }
 
     async fn read_dyn(&self, args: ReadArgs, context: &Context) -> Result<()> {
-        let config = config::parse(&self.spec(), &args.config, context.secrets())?;
+        let config = parse_config(self, &args.config, context)?;
         read::run(self, &config, &args, context).await
     }
+}
+
+fn parse_config<S: Source>(source: &S, config: &Value, context: &Context) -> Result<S::Config> {
+    let config = source.normalize_config(config.clone());
+    config::parse(&source.spec(), &config, context.secrets())
 }
 
 fn reject_duplicates(names: impl Iterator<Item = String>) -> Result<()> {

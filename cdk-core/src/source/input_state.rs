@@ -92,7 +92,7 @@ impl InputState {
     fn add_stream(&mut self, stream: Option<AirbyteStreamState>) {
         let Some(stream) = stream else { return };
         let descriptor = stream.stream_descriptor;
-        let state = stream.stream_state.filter(|state| !state.is_null());
+        let state = stream.stream_state.filter(|state| !state.is_null() && !says_nothing(state));
         // A stream without state is a reset of that stream.
         let Some(state) = state else { return drop(self.streams.remove(&descriptor)) };
         if self.streams.insert(descriptor.clone(), state).is_some() {
@@ -112,6 +112,14 @@ impl InputState {
             self.legacy.extend(by_name.into_iter().filter(|(_, state)| !state.is_null()));
         }
     }
+}
+
+/// The reference CDK's mark on full-refresh streams, which our scheduler writes too.
+pub(super) const NO_CURSOR_KEY: &str = "__ab_no_cursor_state_message";
+
+/// The mark tells that there is nothing to resume from.
+fn says_nothing(state: &RawJson) -> bool {
+    state.get().contains(NO_CURSOR_KEY)
 }
 
 const SHAPE: &str = "The state is not a JSON list of Airbyte state messages. Give the list that an \

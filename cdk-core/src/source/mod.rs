@@ -21,6 +21,7 @@ use std::future::Future;
 use airbyte_protocol::{ConfiguredAirbyteCatalog, ConnectorSpecification};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -41,6 +42,11 @@ pub trait Source: Send + Sync + 'static {
     /// The specification. By default made from [`Source::Config`] by [`spec::of`].
     fn spec(&self) -> ConnectorSpecification {
         spec::of::<Self::Config>()
+    }
+
+    /// Brings older or friendlier spellings of a config to the shape of the spec, before it is validated.
+    fn normalize_config(&self, config: Value) -> Value {
+        config
     }
 
     /// Tries the config against the real system, within seconds.

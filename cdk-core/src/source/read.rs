@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{ConnectorError, Result};
 use crate::source::erased::ReadArgs;
 use crate::source::feed::{self, GlobalFeed, SharedState};
+use crate::source::input_state::NO_CURSOR_KEY;
 use crate::source::lane::{Lane, StreamRun};
 use crate::source::stream::{AnyPartition, BoxedStream, Partitions, StreamRequest};
 use crate::source::{RecordSink, Source};
@@ -81,9 +82,6 @@ impl ReadSettings {
 
 /// After a stop signal, readers have this long to reach a checkpoint. The process exits within 10 s.
 const GRACE: Duration = Duration::from_secs(6);
-
-/// The last state of a full-refresh stream without checkpoints: the reference CDK's own marker.
-const NO_CURSOR_STATE: &str = r#"{"__ab_no_cursor_state_message":true}"#;
 
 pub(super) async fn run<S: Source>(
     source: &S,
@@ -383,8 +381,6 @@ fn last_resort(request: &StreamRequest) -> RawJson {
     match (request.configured().sync_mode, request.state()) {
         (SyncMode::Incremental, Some(state)) => state.clone(),
         (SyncMode::Incremental, None) => RawJson::empty_object(),
-        (SyncMode::FullRefresh, _) => {
-            RawJson::parse(NO_CURSOR_STATE.to_owned()).expect("the marker is JSON")
-        }
+        (SyncMode::FullRefresh, _) => RawJson::from(serde_json::json!({NO_CURSOR_KEY: true})),
     }
 }

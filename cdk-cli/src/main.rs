@@ -1,0 +1,3 @@
+//! The `cdk` command.
+
+fn main() {}

@@ -1,0 +1,101 @@
+//! Finding things in the spec's schema, whoever wrote it: specs of foreign connectors use `$ref`, `anyOf`
+//! and `allOf` too.
+
+use serde_json::Value;
+
+use super::path::{Path, Step};
+
+/// Longer chains of references and alternatives are cycles.
+const MAX_DEPTH: usize = 32;
+
+/// Whether the spec marks the place, or one above it, as secret in any of its alternatives.
+pub(super) fn is_secret(schema: &Value, path: &Path) -> bool {
+    is_secret_below(schema, schema, path.steps(), 0)
+}
+
+fn is_secret_below(root: &Value, schema: &Value, steps: &[Step], depth: usize) -> bool {
+    if depth > MAX_DEPTH {
+        // Nobody knows what is down there.
+        return true;
+    }
+    if schema.get("airbyte_secret").and_then(Value::as_bool) == Some(true) {
+        return true;
+    }
+    let below = |schema: &Value, steps: &[Step]| is_secret_below(root, schema, steps, depth + 1);
+    let alternatives = ["oneOf", "anyOf", "allOf"].into_iter();
+    let alternatives = alternatives
+        .filter_map(|name| schema.get(name)?.as_array())
+        .flatten();
+    if alternatives
+        .chain(referenced(root, schema))
+        .any(|one| below(one, steps))
+    {
+        return true;
+    }
+    let Some((step, rest)) = steps.split_first() else {
+        return false;
+    };
+    child(schema, step).is_some_and(|schema| below(schema, rest))
+}
+
+fn child<'a>(schema: &'a Value, step: &Step) -> Option<&'a Value> {
+    match step {
+        Step::Key(key) => {
+            let property = schema.get("properties").and_then(|all| all.get(key));
+            property.or_else(|| schema.get("additionalProperties"))
+        }
+        Step::Index(index) => match schema.get("items")? {
+            Value::Array(all) => all.get(*index).or_else(|| schema.get("additionalItems")),
+            every => Some(every),
+        },
+    }
+}
+
+/// What a schema refers to inside its own document.
+pub(super) fn referenced<'a>(root: &'a Value, schema: &Value) -> Option<&'a Value> {
+    root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonschema::paths::Location;
+    use serde_json::json;
+
+    fn is_secret_at(schema: &Value, keys: &[&str]) -> bool {
+        let root = Path::new(&Location::new(), &Value::Null);
+        is_secret(schema, &keys.iter().fold(root, |path, key| path.key(key)))
+    }
+
+    #[test]
+    fn secrets_are_found_below_every_kind_of_schema() {
+        let secret = json!({"type": "string", "airbyte_secret": true});
+        let schema = json!({
+            "definitions": {"key": secret},
+            "properties": {
+                "plain": {"type": "string"},
+                "direct": secret,
+                "referenced": {"$ref": "#/definitions/key"},
+                "branch": {"oneOf": [{"properties": {"a": {}}}, {"properties": {"a": secret}}]},
+                "free": {"additionalProperties": secret},
+                "whole": {"type": "object", "airbyte_secret": true}
+            }
+        });
+        assert!(!is_secret_at(&schema, &["plain"]));
+        assert!(!is_secret_at(&schema, &["branch"]));
+        for path in [
+            &["direct"][..],
+            &["referenced"],
+            &["branch", "a"],
+            &["free", "x"],
+            &["whole", "x"],
+        ] {
+            assert!(is_secret_at(&schema, path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_endless_reference_counts_as_secret() {
+        assert!(is_secret_at(&json!({"$ref": "#"}), &["a"]));
+    }
+}
