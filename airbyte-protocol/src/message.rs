@@ -277,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn trees_and_readers_work_as_well_as_text() {
+        let stats = crate::AirbyteStateMessage::legacy(crate::RawJson::empty_object());
+        let state = AirbyteMessage::from(stats.with_source_records(3));
+        let tree = serde_json::to_value(&state).unwrap();
+        assert_eq!(
+            serde_json::from_value::<AirbyteMessage>(tree.clone()).unwrap(),
+            state
+        );
+        let text = tree.to_string();
+        let mut stream = serde_json::Deserializer::from_reader(text.as_bytes());
+        assert_eq!(AirbyteMessage::deserialize(&mut stream).unwrap(), state);
+    }
+
+    #[test]
     fn line_ends_with_one_line_break() {
         let mut line = Vec::new();
         AirbyteMessage::from(AirbyteConnectionStatus::succeeded()).to_line(&mut line);

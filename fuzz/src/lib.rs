@@ -21,6 +21,8 @@ pub fn check_lines(input: &[u8]) {
     for line in whole.iter().flatten() {
         check_line(line);
     }
+    // Also what no splitter gives: overlong lines, and line breaks inside.
+    check_line(input);
 }
 
 fn split(input: &[u8], piece: usize) -> Vec<Result<Vec<u8>, String>> {

@@ -26,7 +26,7 @@ pub const CDC_DELETED_AT: &str = "_ab_cdc_deleted_at";
 
 /// Makes ids for rows: UUIDs of version 7, growing within a run (RFC 9562, section 6.2, method 2).
 ///
-/// 74 random bits are drawn for each millisecond and counted up inside it.
+/// 72 random bits are drawn for each millisecond and counted up inside it.
 #[derive(Debug, Default)]
 pub struct RawIds {
     unix_ms: u64,
@@ -45,7 +45,7 @@ impl RawIds {
         let now_ms = u64::try_from(now_ms).unwrap_or(0);
         if now_ms > self.unix_ms || self.counter == 0 {
             self.unix_ms = now_ms.max(self.unix_ms);
-            // 73 random bits: the free top bit is room to count.
+            // 72 random bits: the free top bits are room to count.
             self.counter = Uuid::new_v4().as_u128() & ((1 << 61) - 1) | 1;
             self.counter |= (Uuid::new_v4().as_u128() & ((1 << 11) - 1)) << 62;
         }

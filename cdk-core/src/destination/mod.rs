@@ -81,7 +81,8 @@ pub struct Capabilities {
     /// The modes it accepts; a catalog with another one is refused before anything is touched.
     pub sync_modes: Vec<DestinationSyncMode>,
     /// An overwrite that was cut short can go on with the same `generation_id`: what was staged is
-    /// kept, and rows that come again are merged by the stream's primary key.
+    /// kept, rows that come again are merged by the stream's primary key, and when the generation
+    /// became visible just before the cut, the run goes on in what is visible.
     pub can_resume_overwrite: bool,
 }
 

@@ -378,9 +378,9 @@ fn unknown_stream<'a>(
 
 /// The state of a completed stream that never had one: as it came in, or the marker for "no cursor".
 fn last_resort(request: &StreamRequest) -> RawJson {
-    match (request.configured().sync_mode, request.state()) {
-        (SyncMode::Incremental, Some(state)) => state.clone(),
-        (SyncMode::Incremental, None) => RawJson::empty_object(),
-        (SyncMode::FullRefresh, _) => RawJson::from(serde_json::json!({NO_CURSOR_KEY: true})),
+    match (request.state(), request.configured().sync_mode) {
+        (Some(state), _) => state.clone(),
+        (None, SyncMode::Incremental) => RawJson::empty_object(),
+        (None, SyncMode::FullRefresh) => RawJson::from(serde_json::json!({NO_CURSOR_KEY: true})),
     }
 }

@@ -1,3 +1,7 @@
 //! Airbyte destination that keeps nothing: discard, log, fail or slow down, for tests.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cdk_core::run_destination(destination_dev_null::DestinationDevNull::new())
+}

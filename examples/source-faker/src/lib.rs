@@ -8,7 +8,7 @@
 //!
 //! let user = rows::user(7, 42);
 //! assert_eq!(user, rows::user(7, 42));
-//! assert_eq!(user.updated_at.text().as_str(), "2020-01-01T00:00:41.563Z");
+//! assert_eq!(user.updated_at.text().as_str(), "2020-01-01T00:00:41.886Z");
 //! ```
 //!
 //! | module | what |

@@ -39,7 +39,13 @@ impl Plan {
         rows: i64,
         now: Option<Timestamp>,
     ) -> Result<Self> {
-        let Some(saved) = saved else { return Ok(Self { after: 0, rows, round: now }) };
+        let Some(saved) = saved else {
+            return Ok(Self {
+                after: 0,
+                rows,
+                round: now,
+            });
+        };
         if saved.seed != seed {
             return Err(ConnectorError::config(format!(
                 "The saved state belongs to seed {}, the config says {seed}, which makes other rows of \
@@ -47,17 +53,36 @@ impl Plan {
                 saved.seed
             )));
         }
-        let Some(now) = now else { return Ok(Self { after: saved.id.max(0), rows, round: None }) };
+        let Some(now) = now else {
+            return Ok(Self {
+                after: saved.id.max(0),
+                rows,
+                round: None,
+            });
+        };
         let is_interrupted = saved.rows.is_some_and(|rows| saved.id < rows);
         Ok(match is_interrupted {
-            true => Self { after: saved.id.max(0), rows, round: Some(saved.updated_at) },
-            false => Self { after: 0, rows, round: Some(now) },
+            true => Self {
+                after: saved.id.max(0),
+                rows,
+                round: Some(saved.updated_at),
+            },
+            false => Self {
+                after: 0,
+                rows,
+                round: Some(now),
+            },
         })
     }
 
     /// The state after the row `id` with its `updated_at`.
     pub(crate) fn position(&self, id: i64, updated_at: Timestamp, seed: i64) -> Position {
-        Position { updated_at, id, seed, rows: self.round.map(|_| self.rows) }
+        Position {
+            updated_at,
+            id,
+            seed,
+            rows: self.round.map(|_| self.rows),
+        }
     }
 }
 
@@ -69,32 +94,63 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_ms(2);
 
     fn saved(id: i64, rows: Option<i64>) -> Position {
-        Position { updated_at: EARLY, id, seed: 7, rows }
+        Position {
+            updated_at: EARLY,
+            id,
+            seed: 7,
+            rows,
+        }
     }
 
     #[test]
     fn reads_on_after_the_saved_row() {
         let plan = Plan::new(Some(&saved(40, None)), 7, 100, None).unwrap();
-        assert_eq!(plan, Plan { after: 40, rows: 100, round: None });
+        assert_eq!(
+            plan,
+            Plan {
+                after: 40,
+                rows: 100,
+                round: None
+            }
+        );
     }
 
     #[test]
     fn an_interrupted_round_goes_on_under_its_own_time() {
         let plan = Plan::new(Some(&saved(40, Some(100))), 7, 100, Some(NOW)).unwrap();
-        assert_eq!(plan, Plan { after: 40, rows: 100, round: Some(EARLY) });
+        assert_eq!(
+            plan,
+            Plan {
+                after: 40,
+                rows: 100,
+                round: Some(EARLY)
+            }
+        );
     }
 
     #[test]
     fn a_finished_round_is_followed_by_a_new_one() {
         for rows in [Some(100), None] {
             let plan = Plan::new(Some(&saved(100, rows)), 7, 200, Some(NOW)).unwrap();
-            assert_eq!(plan, Plan { after: 0, rows: 200, round: Some(NOW) });
+            assert_eq!(
+                plan,
+                Plan {
+                    after: 0,
+                    rows: 200,
+                    round: Some(NOW)
+                }
+            );
         }
     }
 
     #[test]
     fn a_state_of_another_seed_is_refused() {
         let error = Plan::new(Some(&saved(40, None)), 8, 100, None).unwrap_err();
-        assert!(error.message().starts_with("The saved state belongs to seed 7"), "{error}");
+        assert!(
+            error
+                .message()
+                .starts_with("The saved state belongs to seed 7"),
+            "{error}"
+        );
     }
 }

@@ -55,7 +55,13 @@ mod tests {
     #[test]
     fn seed_purpose_and_id_each_change_the_numbers() {
         let first = |seed, purpose, id| Random::of(seed, purpose, id).bits();
-        let all = [first(1, 1, 1), first(2, 1, 1), first(1, 2, 1), first(1, 1, 2), first(-1, 1, 1)];
+        let all = [
+            first(1, 1, 1),
+            first(2, 1, 1),
+            first(1, 2, 1),
+            first(1, 1, 2),
+            first(-1, 1, 1),
+        ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
     }
@@ -65,6 +71,9 @@ mod tests {
         let mut random = Random::of(0, 0, 0);
         let mut seen = [0u32; 10];
         (0..10_000).for_each(|_| seen[random.between(5..=14) as usize - 5] += 1);
-        assert!(seen.iter().all(|count| (850..1150).contains(count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|count| (850..1150).contains(count)),
+            "{seen:?}"
+        );
     }
 }

@@ -99,7 +99,10 @@ pub(crate) struct FakeStream<T> {
 
 impl<T: Table> FakeStream<T> {
     pub(crate) fn new(config: &FakerConfig) -> Self {
-        Self { config: config.clone(), table: PhantomData }
+        Self {
+            config: config.clone(),
+            table: PhantomData,
+        }
     }
 
     /// The state of a run that has nothing to read: the one that came in, or the one before the first row.
@@ -139,15 +142,27 @@ impl<T: Table> Stream for FakeStream<T> {
 
     async fn partitions(&self, request: &StreamRequest) -> Result<Partitions<Slice>> {
         let saved: Option<Position> = request.state_as()?;
-        let now = self.config.always_updated.then(|| request.context().now_ms());
+        let now = self
+            .config
+            .always_updated
+            .then(|| request.context().now_ms());
         let now = now.map(Timestamp::from_ms);
-        let plan = Plan::new(saved.as_ref(), self.config.seed, T::count(&self.config), now)?;
+        let plan = Plan::new(
+            saved.as_ref(),
+            self.config.seed,
+            T::count(&self.config),
+            now,
+        )?;
         let Plan { after, rows, .. } = plan;
         self.estimate(request, rows.saturating_sub(after).max(0))?;
         if after >= rows {
-            return Ok(Partitions::one(Slice::Nothing(self.idle_position(saved, &plan))));
+            return Ok(Partitions::one(Slice::Nothing(
+                self.idle_position(saved, &plan),
+            )));
         }
-        let step = usize::try_from(self.config.records_per_slice).unwrap_or(usize::MAX).max(1);
+        let step = usize::try_from(self.config.records_per_slice)
+            .unwrap_or(usize::MAX)
+            .max(1);
         let slices = (after..rows).step_by(step).map(move |before| {
             let last = before.saturating_add_unsigned(step as u64).min(rows);
             Ok(Slice::Rows(plan, before + 1..=last))
@@ -171,7 +186,8 @@ impl<T: Table> Stream for FakeStream<T> {
             last_at = *updated_at;
             sink.record(&row).await?;
         }
-        sink.checkpoint(&plan.position(last_id, last_at, seed)).await
+        sink.checkpoint(&plan.position(last_id, last_at, seed))
+            .await
     }
 }
 

@@ -23,7 +23,10 @@ impl<const N: usize> Text<N> {
 
     /// The parts, joined. Panics when they are longer than `N` bytes: `N` is chosen for the word lists.
     pub(crate) fn join(parts: &[&str]) -> Self {
-        let mut text = Self { bytes: [0; N], len: 0 };
+        let mut text = Self {
+            bytes: [0; N],
+            len: 0,
+        };
         for part in parts {
             let start = usize::from(text.len);
             let end = start + part.len();
@@ -36,7 +39,10 @@ impl<const N: usize> Text<N> {
     /// Text that is all ASCII.
     pub(crate) fn ascii(bytes: [u8; N]) -> Self {
         debug_assert!(bytes.is_ascii());
-        Self { bytes, len: u8::try_from(N).expect("N is below 256") }
+        Self {
+            bytes,
+            len: u8::try_from(N).expect("N is below 256"),
+        }
     }
 }
 

@@ -94,7 +94,11 @@ fn civil(days: i64) -> (u32, u32, u32) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let year = year_of_era + era * 400 + u32::from(month <= 2);
     (year - 400, month, day)
 }
@@ -133,7 +137,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("not a time like 2020-01-01T00:00:00.000Z"))
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom("not a time like 2020-01-01T00:00:00.000Z"))
     }
 }
 
@@ -148,7 +153,9 @@ impl JsonSchema for Timestamp {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let schema = AirbyteType::TimestampWithTimezone.to_json_schema(false);
-        schema.try_into().expect("the schema of a type is an object")
+        schema
+            .try_into()
+            .expect("the schema of a type is an object")
     }
 }
 

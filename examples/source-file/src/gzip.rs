@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 
-use cdk_core::{ConnectorError, ErrorContext, Result};
+use cdk_core::{ConnectorError, Result};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::encoding::read_retrying;
@@ -76,11 +76,11 @@ impl Unpacking {
             io::ErrorKind::UnexpectedEof => "ends too early",
             _ => "is damaged",
         };
-        let explained: Result<()> = Err(error).config_error(format!(
+        let explained = ConnectorError::config(format!(
             "The gzip file {problem}, after {} unpacked bytes. Provide the complete file.",
             self.unpacked
         ));
-        explained.map_or_else(io::Error::other, |()| io::ErrorKind::Other.into())
+        io::Error::other(explained.caused_by(error))
     }
 }
 

@@ -26,7 +26,7 @@ mod json_text;
 mod jsonl;
 mod local;
 mod location;
-mod notes;
+mod bad_row;
 mod position;
 mod reader;
 mod reader_options;

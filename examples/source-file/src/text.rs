@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use cdk_core::{ConnectorError, ErrorContext, Result};
+use cdk_core::{ConnectorError, Result};
 use encoding_rs::Encoding;
 
 use crate::encoding::{Decoding, read_retrying};
@@ -66,13 +66,11 @@ pub(crate) fn skip(bytes: &mut Bytes, count: u64) -> Result<bool> {
 pub(crate) fn from_io(error: io::Error) -> ConnectorError {
     match error.downcast::<ConnectorError>() {
         Ok(explained) => explained,
-        Err(error) => {
-            let failed: Result<()> = Err(error).transient_error(
-                "The file could not be read to its end. Run the sync again; if it fails again, check \
-                 the disk or network it is on.",
-            );
-            failed.err().unwrap_or_else(ConnectorError::stopped)
-        }
+        Err(error) => ConnectorError::transient(
+            "The file could not be read to its end. Run the sync again; if it fails again, check the \
+             disk or network it is on.",
+        )
+        .caused_by(error),
     }
 }
 

@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn there_are_100_different_cars() {
-        let cars = (1..=PRODUCT_COUNT).map(product).map(|car| (car.make, car.model));
+        let cars = (1..=PRODUCT_COUNT)
+            .map(product)
+            .map(|car| (car.make, car.model));
         let different: std::collections::HashSet<_> = cars.collect();
         assert_eq!(different.len(), 100);
     }

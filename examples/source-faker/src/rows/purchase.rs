@@ -48,15 +48,17 @@ pub fn purchase(seed: i64, id: i64) -> Purchase {
     let updated_at = START.plus_ms((id - 1) * 500 + i64::from(random.below(500)));
     // 30 to 90 days ago, and so after the user was created.
     let days_ago = -i64::from(random.between(30..=89)) * DAY_MS;
-    let added_to_cart_at =
-        updated_at.plus_ms(days_ago - i64::from(random.below(DAY_MS as u32)));
+    let added_to_cart_at = updated_at.plus_ms(days_ago - i64::from(random.below(DAY_MS as u32)));
     let later = |random: &mut Random, from: Timestamp, days: u32| {
         from.plus_ms(i64::from(random.between(60_000..=days * DAY_MS as u32)))
     };
-    let purchased_at = random.chance(90).then(|| later(&mut random, added_to_cart_at, 5));
+    let purchased_at = random
+        .chance(90)
+        .then(|| later(&mut random, added_to_cart_at, 5));
     let is_returned = random.chance(10);
-    let returned_at =
-        purchased_at.filter(|_| is_returned).map(|paid| later(&mut random, paid, 20));
+    let returned_at = purchased_at
+        .filter(|_| is_returned)
+        .map(|paid| later(&mut random, paid, 20));
     Purchase {
         id,
         product_id: 1 + i64::from(random.below(PRODUCT_COUNT as u32)),
@@ -103,7 +105,10 @@ mod tests {
             let count = purchase_count(9, users);
             let mut made = vec![0; users as usize];
             (1..=count).for_each(|id| made[purchase(9, id).user_id as usize - 1] += 1);
-            assert!(made.iter().all(|made| (1..=5).contains(made)), "{users} users: {made:?}");
+            assert!(
+                made.iter().all(|made| (1..=5).contains(made)),
+                "{users} users: {made:?}"
+            );
             assert_eq!(purchase(9, count + 1).user_id, users + 1);
         }
     }

@@ -84,7 +84,13 @@ pub fn user(seed: i64, id: i64) -> User {
         name: Text::join(&[first, " ", last]),
         title: random.pick(&TITLES),
         age: random.between(15..=80),
-        email: Text::join(&[first_handle, ".", last_handle, digits.format(id), "@example.com"]),
+        email: Text::join(&[
+            first_handle,
+            ".",
+            last_handle,
+            digits.format(id),
+            "@example.com",
+        ]),
         telephone: telephone(&mut random),
         gender: random.pick(&GENDERS),
         language: random.pick(&LANGUAGES),
@@ -147,7 +153,8 @@ mod tests {
     fn the_longest_words_fit_their_text() {
         let name = longest(FIRST_NAMES.map(|name| name.0)) + longest(LAST_NAMES.map(|name| name.0));
         assert!(name < 48);
-        let handles = longest(FIRST_NAMES.map(|name| name.1)) + longest(LAST_NAMES.map(|name| name.1));
+        let handles =
+            longest(FIRST_NAMES.map(|name| name.1)) + longest(LAST_NAMES.map(|name| name.1));
         let longest_id = i64::MAX.to_string().len();
         assert!(handles + 1 + longest_id + "@example.com".len() <= 64);
         assert!(longest(STREETS) + 1 + longest(STREET_KINDS) <= 32);
@@ -156,7 +163,10 @@ mod tests {
     #[test]
     fn handles_are_lower_case_ascii() {
         for (name, handle) in FIRST_NAMES.iter().chain(&LAST_NAMES) {
-            assert!(handle.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}: {handle}");
+            assert!(
+                handle.bytes().all(|byte| byte.is_ascii_lowercase()),
+                "{name}: {handle}"
+            );
         }
     }
 

@@ -1,0 +1,359 @@
+//! YAML text as a tree that remembers where everything stands, so that errors can name line and column.
+//!
+//! Scalars mean what the core schema of YAML 1.2 says. JSON is YAML too.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use serde_json::Number;
+
+/// Aliases may repeat what they stand for; this many nodes are enough for any config.
+const MAX_NODES: usize = 100_000;
+const MAX_DEPTH: usize = 128;
+
+/// A place in the text, both numbers from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of values, those of JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) value: Node,
+}
+
+/// Why a text is not what it should be, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) place: Place,
+    pub(crate) text: String,
+}
+
+impl Problem {
+    pub(crate) fn new(place: Place, text: impl Into<String>) -> Self {
+        Self { place, text: text.into() }
+    }
+}
+
+impl Node {
+    /// What the value is called in messages.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "nothing",
+            Kind::Bool(_) => "true or false",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "a text",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+
+    /// The entries of a mapping; `what` names it in the error.
+    pub(crate) fn entries(&self, what: &str) -> Result<&[Entry], Problem> {
+        match &self.kind {
+            Kind::Map(entries) => Ok(entries),
+            _ => Err(self.expected(what, "a mapping (`key: value` lines)")),
+        }
+    }
+
+    /// A scalar as text, numbers and booleans as they are written in JSON.
+    pub(crate) fn text(&self, what: &str) -> Result<String, Problem> {
+        match &self.kind {
+            Kind::Text(text) => Ok(text.clone()),
+            Kind::Number(number) => Ok(number.to_string()),
+            Kind::Bool(truth) => Ok(truth.to_string()),
+            _ => Err(self.expected(what, "a text")),
+        }
+    }
+
+    /// That `what` should be something else.
+    pub(crate) fn expected(&self, what: &str, wanted: &str) -> Problem {
+        Problem::new(self.place, format!("`{what}` must be {wanted}, not {}.", self.kind_name()))
+    }
+}
+
+/// Reads one document. An empty one is [`Kind::Null`].
+pub(crate) fn load(text: &str) -> Result<Node, Problem> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut loader = Loader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
+    let mut document = None;
+    loop {
+        let (event, span) = loader.next()?;
+        match event {
+            Event::StreamEnd => break,
+            Event::StreamStart | Event::Nothing | Event::DocumentStart(_) | Event::DocumentEnd => {}
+            _ if document.is_some() => {
+                return Err(Problem::new(place(&span), "Only one document (`---`) is read."));
+            }
+            event => document = Some(loader.node(event, &span, 0)?),
+        }
+    }
+    let empty = Node { place: Place { line: 1, column: 1 }, kind: Kind::Null };
+    Ok(document.unwrap_or(empty))
+}
+
+struct Loader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// What each anchor stands for, and how many nodes that is.
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+}
+
+impl<'a> Loader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => {
+                let mark = error.marker();
+                let place = Place { line: mark.line(), column: mark.col() + 1 };
+                Err(Problem::new(place, format!("This is not YAML: {}.", error.info())))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, Problem> {
+        let place = place(span);
+        self.count(1, place)?;
+        if depth > MAX_DEPTH {
+            return Err(Problem::new(place, format!("This is nested deeper than {MAX_DEPTH}.")));
+        }
+        let before = self.nodes;
+        let (kind, anchor) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, place),
+            Event::Scalar(text, style, anchor, tag) => {
+                (scalar(&text, style, tag.as_deref(), place)?, anchor)
+            }
+            Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
+            Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
+            _ => return Err(Problem::new(place, "A value is missing here.")),
+        };
+        let node = Node { place, kind };
+        if anchor > 0 {
+            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node, Problem> {
+        match self.anchors.get(&anchor).cloned() {
+            Some((node, size)) => {
+                self.count(size, place)?;
+                Ok(Node { place, ..node })
+            }
+            None => Err(Problem::new(place, "This alias stands inside what it stands for.")),
+        }
+    }
+
+    fn count(&mut self, nodes: usize, place: Place) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            let text = format!("The document has more than {MAX_NODES} values, aliases included.");
+            return Err(Problem::new(place, text));
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, Problem> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Kind::List(items)),
+                (event, span) => items.push(self.node(event, &span, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Kind, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Ok(Kind::Map(entries));
+            }
+            let key = self.node(event, &span, depth + 1)?;
+            let place = key.place;
+            let key = match key.kind {
+                Kind::Null => "null".to_owned(),
+                _ => key.text("key")?,
+            };
+            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+                let text = format!("`{key}` is here twice; first in line {}.", first.place.line);
+                return Err(Problem::new(place, text));
+            }
+            let (event, span) = self.next()?;
+            let value = self.node(event, &span, depth + 1)?;
+            entries.push(Entry { key, place, value });
+        }
+    }
+}
+
+fn place(span: &Span) -> Place {
+    Place { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    place: Place,
+) -> Result<Kind, Problem> {
+    let tag = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
+    if tag == Some("str") || (style != ScalarStyle::Plain && tag.is_none()) {
+        return Ok(Kind::Text(text.to_owned()));
+    }
+    Ok(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
+        "true" | "True" | "TRUE" => Kind::Bool(true),
+        "false" | "False" | "FALSE" => Kind::Bool(false),
+        text if is_integer(text) => match integer(text) {
+            Some(number) => Kind::Number(number),
+            None => {
+                let text = format!("{text} does not fit into 64 bits. Quote it to keep its digits.");
+                return Err(Problem::new(place, text));
+            }
+        },
+        text if is_decimal(text) => match text.parse().ok().and_then(Number::from_f64) {
+            Some(number) => Kind::Number(number),
+            None => return Err(Problem::new(place, format!("{text} is too large for a number."))),
+        },
+        text => Kind::Text(text.to_owned()),
+    })
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(digits) = text.strip_prefix("0x") {
+        return !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
+    if let Some(digits) = text.strip_prefix("0o") {
+        return !digits.is_empty() && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    }
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn integer(text: &str) -> Option<Number> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let unsigned = match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
+        (Some(digits), _) => u64::from_str_radix(digits, 16),
+        (_, Some(digits)) => u64::from_str_radix(digits, 8),
+        _ => text.parse(),
+    };
+    let signed = || text.parse::<i64>().ok().map(Number::from);
+    unsigned.ok().map(Number::from).or_else(signed)
+}
+
+/// `[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?`
+fn is_decimal(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_exponent = |text: &str| {
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        !digits.is_empty() && are_digits(digits)
+    };
+    !(whole.is_empty() && fraction.is_empty())
+        && are_digits(whole)
+        && are_digits(fraction)
+        && exponent.is_none_or(is_exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Kind {
+        load(text).unwrap().kind
+    }
+
+    fn refused(text: &str) -> (usize, usize, String) {
+        let problem = load(text).unwrap_err();
+        (problem.place.line, problem.place.column, problem.text)
+    }
+
+    #[test]
+    fn scalars_follow_the_core_schema() {
+        for (text, kind) in [
+            ("~", Kind::Null),
+            ("", Kind::Null),
+            ("True", Kind::Bool(true)),
+            ("yes", Kind::Text("yes".to_owned())),
+            ("-9223372036854775808", Kind::Number(i64::MIN.into())),
+            ("18446744073709551615", Kind::Number(u64::MAX.into())),
+            ("0x1F", Kind::Number(31.into())),
+            ("1e3", Kind::Number(Number::from_f64(1000.0).unwrap())),
+            (".5", Kind::Number(Number::from_f64(0.5).unwrap())),
+            ("'12'", Kind::Text("12".to_owned())),
+            ("!!str 12", Kind::Text("12".to_owned())),
+            ("1.2.3", Kind::Text("1.2.3".to_owned())),
+            ("2024-01-01", Kind::Text("2024-01-01".to_owned())),
+            (".", Kind::Text(".".to_owned())),
+        ] {
+            assert_eq!(value(text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn entries_know_their_place() {
+        let node = load("a: 1\nb:\n  - x\n  - c: 2\n").unwrap();
+        let Kind::Map(entries) = node.kind else { panic!("not a mapping") };
+        let Kind::List(items) = &entries[1].value.kind else { panic!("not a list") };
+        assert_eq!(entries[1].place, Place { line: 2, column: 1 });
+        assert_eq!(items[1].place, Place { line: 4, column: 5 });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let (line, _, text) = refused("a: 1\nb: [1, 2\n");
+        assert!(line >= 2 && text.starts_with("This is not YAML"), "{line} {text}");
+        assert_eq!(refused("a: 1\na: 2").2, "`a` is here twice; first in line 1.");
+        assert_eq!(refused("a: 1\nb: 123456789012345678901").0, 2);
+        assert!(refused("a: 1\n---\nb: 2").2.contains("Only one document"));
+        assert!(refused("&a [*a]").2.contains("inside what it stands for"));
+    }
+
+    #[test]
+    fn aliases_repeat_their_anchor_but_no_bomb_goes_off() {
+        let node = load("a: &x {k: 1}\nb: *x").unwrap();
+        let Kind::Map(entries) = node.kind else { panic!("not a mapping") };
+        assert_eq!(entries[0].value.kind, entries[1].value.kind);
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for at in 1..9 {
+            let refs = vec![format!("*a{}", at - 1); 10].join(", ");
+            bomb.push_str(&format!("a{at}: &a{at} [{refs}]\n"));
+        }
+        assert!(refused(&bomb).2.contains("more than 100000 values"));
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        assert!(load(&deep).is_err());
+    }
+}

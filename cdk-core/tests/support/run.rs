@@ -1,0 +1,143 @@
+//! Runs an entry point in process, exactly as shipped, and collects what it prints.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use airbyte_protocol::{AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus};
+use cdk_core::FixedClock;
+use cdk_core::entrypoint::{self, Connector, Exit, Invocation};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+/// 2026-01-02T03:04:05Z
+pub(crate) const NOW_MS: i64 = 1_767_323_045_000;
+
+/// A writer that keeps everything.
+#[derive(Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a run printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) exit: Exit,
+    pub(crate) text: String,
+    pub(crate) messages: Vec<AirbyteMessage>,
+}
+
+impl Ran {
+    pub(crate) fn states(&self) -> Vec<&AirbyteStateMessage> {
+        let states = self.messages.iter().filter_map(|message| match message {
+            AirbyteMessage::State(state) => Some(state),
+            _ => None,
+        });
+        states.collect()
+    }
+
+    /// The data of all records of a stream, in order.
+    pub(crate) fn records(&self, stream: &str) -> Vec<Value> {
+        let records = self.messages.iter().filter_map(|message| match message {
+            AirbyteMessage::Record(record) if record.stream == stream => {
+                Some(record.data.parse_as().unwrap())
+            }
+            _ => None,
+        });
+        records.collect()
+    }
+
+    pub(crate) fn statuses(&self, stream: &str) -> Vec<AirbyteStreamStatus> {
+        let statuses = self.messages.iter().filter_map(|message| match message {
+            AirbyteMessage::Trace(trace) => trace.stream_status.as_ref(),
+            _ => None,
+        });
+        statuses
+            .filter(|status| status.stream_descriptor.name == stream)
+            .map(|status| status.status)
+            .collect()
+    }
+
+    /// Failure type and message of every ERROR trace.
+    pub(crate) fn errors(&self) -> Vec<(String, String)> {
+        let errors = self.messages.iter().filter_map(|message| match message {
+            AirbyteMessage::Trace(trace) => trace.error.as_ref(),
+            _ => None,
+        });
+        errors
+            .map(|error| {
+                let kind = error.failure_type.map(|kind| kind.to_string()).unwrap_or_default();
+                (kind, error.message.clone())
+            })
+            .collect()
+    }
+}
+
+/// Files for one run, in a directory that goes with it.
+pub(crate) struct Files(tempfile::TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl ToString) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, text.to_string()).unwrap();
+        path
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+pub(crate) fn args<I: Into<OsString>>(args: impl IntoIterator<Item = I>) -> Vec<OsString> {
+    args.into_iter().map(Into::into).collect()
+}
+
+pub(crate) fn invocation(args: Vec<OsString>, stdout: Captured) -> Invocation {
+    Invocation {
+        args,
+        env: |_| None,
+        stdin: Box::new(io::empty()),
+        stdout: Box::new(stdout),
+        clock: Arc::new(FixedClock::new(NOW_MS)),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Runs a verb to its end.
+pub(crate) async fn run(connector: Connector, arguments: Vec<OsString>) -> Ran {
+    run_with(connector, arguments, |_| {}).await
+}
+
+/// The same with a changed invocation.
+pub(crate) async fn run_with(
+    connector: Connector,
+    arguments: Vec<OsString>,
+    change: impl FnOnce(&mut Invocation),
+) -> Ran {
+    let stdout = Captured::default();
+    let mut invocation = invocation(arguments, stdout.clone());
+    change(&mut invocation);
+    let exit = entrypoint::run(connector, invocation).await;
+    let text = stdout.text();
+    let messages = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    Ran { exit, text, messages }
+}

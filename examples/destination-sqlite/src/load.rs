@@ -1,0 +1,140 @@
+//! The loader of one stream.
+
+use std::sync::Arc;
+
+use cdk_core::destination::generation::Target;
+use cdk_core::{
+    CommitStats, ConnectorError, Context, ErrorContext, RecordBatch, Result, StreamEnd,
+    StreamLoader,
+};
+
+use crate::database::{Database, SharedDatabase, lock};
+use crate::open::OpenStream;
+use crate::{index, names, registry, table};
+
+/// Loads one stream. All work happens on threads for blocking work, under the database's lock.
+#[derive(Debug)]
+pub struct SqliteLoader {
+    database: SharedDatabase,
+    context: Context,
+    /// `None` only while a thread works with it.
+    stream: Option<Box<StreamInHand>>,
+}
+
+#[derive(Debug)]
+struct StreamInHand {
+    open: OpenStream,
+    /// The database's count of rollbacks when the first row was written that is not committed yet.
+    uncommitted_since: Option<u64>,
+}
+
+impl SqliteLoader {
+    pub(crate) fn new(database: SharedDatabase, context: Context, open: OpenStream) -> Self {
+        let stream = StreamInHand {
+            open,
+            uncommitted_since: None,
+        };
+        Self {
+            database,
+            context,
+            stream: Some(Box::new(stream)),
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut StreamInHand, &mut Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let crashed = "The thread that writes to SQLite crashed. Please report this.";
+        let mut stream = self
+            .stream
+            .take()
+            .ok_or_else(|| ConnectorError::system(crashed))?;
+        let database = Arc::clone(&self.database);
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&mut stream, &mut lock(&database));
+            (stream, done)
+        });
+        let (stream, done) = worked.await.system_error(crashed)?;
+        self.stream = Some(stream);
+        done
+    }
+}
+
+impl StreamLoader for SqliteLoader {
+    async fn load(&mut self, batch: RecordBatch) -> Result<()> {
+        let now_ms = self.context.now_ms();
+        self.run(move |stream, database| stream.load(database, &batch, now_ms))
+            .await
+    }
+
+    async fn commit(&mut self) -> Result<CommitStats> {
+        self.run(StreamInHand::commit).await
+    }
+
+    async fn finish(mut self, end: StreamEnd) -> Result<()> {
+        self.run(move |stream, database| match end {
+            StreamEnd::Complete => stream.complete(database),
+            StreamEnd::Incomplete => stream.set_aside(database),
+        })
+        .await
+    }
+}
+
+impl StreamInHand {
+    fn load(&mut self, database: &mut Database, batch: &RecordBatch, now_ms: i64) -> Result<()> {
+        database.begin()?;
+        self.check_nothing_lost(database)?;
+        self.uncommitted_since = Some(database.rollbacks());
+        self.open
+            .writer
+            .write(database.connection(), batch.json(), now_ms)
+    }
+
+    fn commit(&mut self, database: &mut Database) -> Result<CommitStats> {
+        self.check_nothing_lost(database)?;
+        database.commit()?;
+        self.uncommitted_since = None;
+        Ok(CommitStats {
+            rejected_records: 0,
+            nulled_values: self.open.writer.take_nulled(),
+        })
+    }
+
+    /// The streams share a transaction. When SQLite rolls it back for one, the others must not go on as
+    /// if their rows were there.
+    fn check_nothing_lost(&self, database: &mut Database) -> Result<()> {
+        match self.uncommitted_since {
+            Some(since) if since != database.rollbacks() => Err(ConnectorError::transient(
+                "SQLite rolled back rows that were not committed yet, because of the failure of another \
+                 stream. Solve that one and run the sync again; nothing committed is lost.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every record arrived: what was staged becomes visible.
+    fn complete(&mut self, database: &mut Database) -> Result<()> {
+        let open = &self.open;
+        let table = open.writer.table();
+        database.transact(|connection| {
+            if open.target.is_resumed() && !table.is_deduped {
+                index::merge(connection, table)?;
+            }
+            if open.target.is_staged() {
+                table::swap(connection, &table.name, &open.visible)?;
+                registry::swapped(connection, &open.visible, open.generation.id())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The stream did not complete: what users see stays as it is.
+    fn set_aside(&mut self, database: &mut Database) -> Result<()> {
+        if self.open.target != Target::NewStage || self.open.generation.is_resumable() {
+            return Ok(());
+        }
+        let staging = names::staging(&self.open.visible);
+        database.transact(|connection| table::drop_table(connection, &staging))
+    }
+}
