@@ -18,8 +18,20 @@ use crate::yaml::{Kind, Node, Place, Problem};
 /// Placeholders that connectors fill in themselves (Airbyte's path formats): they pass through. An
 /// environment variable of that name is still reached as `${ENV:NAME}`.
 const PLACEHOLDERS: [&str; 14] = [
-    "SOURCE_NAMESPACE", "NAMESPACE", "STREAM_NAME", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE",
-    "SECOND", "MILLISECOND", "EPOCH", "UUID", "DATE", "TIMESTAMP",
+    "SOURCE_NAMESPACE",
+    "NAMESPACE",
+    "STREAM_NAME",
+    "YEAR",
+    "MONTH",
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "SECOND",
+    "MILLISECOND",
+    "EPOCH",
+    "UUID",
+    "DATE",
+    "TIMESTAMP",
 ];
 /// Shorter values are no secrets worth the name, and hiding them would make every message unreadable.
 const MIN_SECRET_BYTES: usize = 4;
@@ -56,7 +68,10 @@ impl Resolver<'_> {
                     return Ok(Value::String(self.file(file, node.place, path)?));
                 }
                 let mut members = Map::new();
-                for entry in entries.iter().filter(|entry| entry.value.kind != Kind::Null) {
+                for entry in entries
+                    .iter()
+                    .filter(|entry| entry.value.kind != Kind::Null)
+                {
                     let value = self.value(&entry.value, &format!("{path}.{}", entry.key))?;
                     members.insert(entry.key.clone(), value);
                 }
@@ -82,7 +97,8 @@ impl Resolver<'_> {
             }
             resolved.push_str(before);
             let Some(end) = reference.find('}') else {
-                let text = format!("`{path}` has a `${{` without `}}`. Write `$${{` for the characters.");
+                let text =
+                    format!("`{path}` has a `${{` without `}}`. Write `$${{` for the characters.");
                 return Err(Problem::new(place, text));
             };
             resolved.push_str(&self.reference(&reference[2..end], place, path)?);
@@ -106,7 +122,9 @@ impl Resolver<'_> {
     fn variable(&self, name: &str, place: Place, path: &str) -> Result<String, Problem> {
         let is_name = !name.is_empty()
             && !name.starts_with(|first: char| first.is_ascii_digit())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
             let text = format!(
                 "`{path}` refers to `{name}`, which can't be an environment variable. Write `$${{` for \
@@ -129,7 +147,10 @@ impl Resolver<'_> {
         let file = self.directory.join(Path::new(file));
         let text = std::fs::read_to_string(&file).map_err(|error| {
             let file = file.display();
-            Problem::new(place, format!("`{path}` refers to the file {file}: {error}."))
+            Problem::new(
+                place,
+                format!("`{path}` refers to the file {file}: {error}."),
+            )
         })?;
         let value = text.strip_suffix('\n').unwrap_or(&text);
         let value = value.strip_suffix('\r').unwrap_or(value).to_owned();
@@ -152,7 +173,11 @@ mod tests {
     fn resolve(text: &str, directory: &Path) -> (Result<Value, Problem>, Secrets) {
         let secrets = Secrets::default();
         let env = |name: &str| (name == "PASSWORD").then(|| "s3cret!".to_owned());
-        let resolver = Resolver { env: &env, directory: directory.to_owned(), secrets: &secrets };
+        let resolver = Resolver {
+            env: &env,
+            directory: directory.to_owned(),
+            secrets: &secrets,
+        };
         let value = resolver.value(&yaml::load(text).unwrap(), "source.config");
         (value, secrets)
     }
@@ -168,7 +193,10 @@ mod tests {
             ("{file: key}", "line 1\nline 2"),
             ("<${FILE:key}>", "<line 1\nline 2>"),
             ("$${PASSWORD} pa$$word $", "${PASSWORD} pa$$word $"),
-            ("a/${NAMESPACE}/${STREAM_NAME}", "a/${NAMESPACE}/${STREAM_NAME}"),
+            (
+                "a/${NAMESPACE}/${STREAM_NAME}",
+                "a/${NAMESPACE}/${STREAM_NAME}",
+            ),
         ] {
             let (value, _) = resolve(text, dir.path());
             assert_eq!(value, Ok(Value::String(expected.to_owned())), "{text}");
@@ -186,8 +214,16 @@ mod tests {
         let (value, _) = resolve("a:\n  - {b: '${NOPE}'}", Path::new("."));
         let problem = value.unwrap_err();
         assert_eq!(problem.place, Place { line: 2, column: 9 });
-        assert!(problem.text.contains("`source.config.a[0].b`"), "{}", problem.text);
-        assert!(problem.text.contains("variable NOPE, which is not set"), "{}", problem.text);
+        assert!(
+            problem.text.contains("`source.config.a[0].b`"),
+            "{}",
+            problem.text
+        );
+        assert!(
+            problem.text.contains("variable NOPE, which is not set"),
+            "{}",
+            problem.text
+        );
     }
 
     #[test]
@@ -205,6 +241,9 @@ mod tests {
     #[test]
     fn nulls_in_mappings_are_dropped() {
         let (value, _) = resolve("a:\nb: 1\nc: {d: ~}\ne: [~]", Path::new("."));
-        assert_eq!(value.unwrap(), serde_json::json!({"b": 1, "c": {}, "e": [null]}));
+        assert_eq!(
+            value.unwrap(),
+            serde_json::json!({"b": 1, "c": {}, "e": [null]})
+        );
     }
 }

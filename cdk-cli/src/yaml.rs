@@ -53,7 +53,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(place: Place, text: impl Into<String>) -> Self {
-        Self { place, text: text.into() }
+        Self {
+            place,
+            text: text.into(),
+        }
     }
 }
 
@@ -90,7 +93,10 @@ impl Node {
 
     /// That `what` should be something else.
     pub(crate) fn expected(&self, what: &str, wanted: &str) -> Problem {
-        Problem::new(self.place, format!("`{what}` must be {wanted}, not {}.", self.kind_name()))
+        Problem::new(
+            self.place,
+            format!("`{what}` must be {wanted}, not {}.", self.kind_name()),
+        )
     }
 }
 
@@ -109,12 +115,18 @@ pub(crate) fn load(text: &str) -> Result<Node, Problem> {
             Event::StreamEnd => break,
             Event::StreamStart | Event::Nothing | Event::DocumentStart(_) | Event::DocumentEnd => {}
             _ if document.is_some() => {
-                return Err(Problem::new(place(&span), "Only one document (`---`) is read."));
+                return Err(Problem::new(
+                    place(&span),
+                    "Only one document (`---`) is read.",
+                ));
             }
             event => document = Some(loader.node(event, &span, 0)?),
         }
     }
-    let empty = Node { place: Place { line: 1, column: 1 }, kind: Kind::Null };
+    let empty = Node {
+        place: Place { line: 1, column: 1 },
+        kind: Kind::Null,
+    };
     Ok(document.unwrap_or(empty))
 }
 
@@ -131,8 +143,14 @@ impl<'a> Loader<'a> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let mark = error.marker();
-                let place = Place { line: mark.line(), column: mark.col() + 1 };
-                Err(Problem::new(place, format!("This is not YAML: {}.", error.info())))
+                let place = Place {
+                    line: mark.line(),
+                    column: mark.col() + 1,
+                };
+                Err(Problem::new(
+                    place,
+                    format!("This is not YAML: {}.", error.info()),
+                ))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -142,7 +160,10 @@ impl<'a> Loader<'a> {
         let place = place(span);
         self.count(1, place)?;
         if depth > MAX_DEPTH {
-            return Err(Problem::new(place, format!("This is nested deeper than {MAX_DEPTH}.")));
+            return Err(Problem::new(
+                place,
+                format!("This is nested deeper than {MAX_DEPTH}."),
+            ));
         }
         let before = self.nodes;
         let (kind, anchor) = match event {
@@ -156,7 +177,8 @@ impl<'a> Loader<'a> {
         };
         let node = Node { place, kind };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            self.anchors
+                .insert(anchor, (node.clone(), self.nodes - before));
         }
         Ok(node)
     }
@@ -167,7 +189,10 @@ impl<'a> Loader<'a> {
                 self.count(size, place)?;
                 Ok(Node { place, ..node })
             }
-            None => Err(Problem::new(place, "This alias stands inside what it stands for.")),
+            None => Err(Problem::new(
+                place,
+                "This alias stands inside what it stands for.",
+            )),
         }
     }
 
@@ -215,7 +240,10 @@ impl<'a> Loader<'a> {
 }
 
 fn place(span: &Span) -> Place {
-    Place { line: span.start.line(), column: span.start.col() + 1 }
+    Place {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
 }
 
 fn scalar(
@@ -224,7 +252,9 @@ fn scalar(
     tag: Option<&Tag>,
     place: Place,
 ) -> Result<Kind, Problem> {
-    let tag = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
+    let tag = tag
+        .filter(|tag| tag.is_yaml_core_schema())
+        .map(|tag| tag.suffix.as_str());
     if tag == Some("str") || (style != ScalarStyle::Plain && tag.is_none()) {
         return Ok(Kind::Text(text.to_owned()));
     }
@@ -235,13 +265,19 @@ fn scalar(
         text if is_integer(text) => match integer(text) {
             Some(number) => Kind::Number(number),
             None => {
-                let text = format!("{text} does not fit into 64 bits. Quote it to keep its digits.");
+                let text =
+                    format!("{text} does not fit into 64 bits. Quote it to keep its digits.");
                 return Err(Problem::new(place, text));
             }
         },
         text if is_decimal(text) => match text.parse().ok().and_then(Number::from_f64) {
             Some(number) => Kind::Number(number),
-            None => return Err(Problem::new(place, format!("{text} is too large for a number."))),
+            None => {
+                return Err(Problem::new(
+                    place,
+                    format!("{text} is too large for a number."),
+                ));
+            }
         },
         text => Kind::Text(text.to_owned()),
     })
@@ -326,8 +362,12 @@ mod tests {
     #[test]
     fn entries_know_their_place() {
         let node = load("a: 1\nb:\n  - x\n  - c: 2\n").unwrap();
-        let Kind::Map(entries) = node.kind else { panic!("not a mapping") };
-        let Kind::List(items) = &entries[1].value.kind else { panic!("not a list") };
+        let Kind::Map(entries) = node.kind else {
+            panic!("not a mapping")
+        };
+        let Kind::List(items) = &entries[1].value.kind else {
+            panic!("not a list")
+        };
         assert_eq!(entries[1].place, Place { line: 2, column: 1 });
         assert_eq!(items[1].place, Place { line: 4, column: 5 });
     }
@@ -335,8 +375,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         let (line, _, text) = refused("a: 1\nb: [1, 2\n");
-        assert!(line >= 2 && text.starts_with("This is not YAML"), "{line} {text}");
-        assert_eq!(refused("a: 1\na: 2").2, "`a` is here twice; first in line 1.");
+        assert!(
+            line >= 2 && text.starts_with("This is not YAML"),
+            "{line} {text}"
+        );
+        assert_eq!(
+            refused("a: 1\na: 2").2,
+            "`a` is here twice; first in line 1."
+        );
         assert_eq!(refused("a: 1\nb: 123456789012345678901").0, 2);
         assert!(refused("a: 1\n---\nb: 2").2.contains("Only one document"));
         assert!(refused("&a [*a]").2.contains("inside what it stands for"));
@@ -345,7 +391,9 @@ mod tests {
     #[test]
     fn aliases_repeat_their_anchor_but_no_bomb_goes_off() {
         let node = load("a: &x {k: 1}\nb: *x").unwrap();
-        let Kind::Map(entries) = node.kind else { panic!("not a mapping") };
+        let Kind::Map(entries) = node.kind else {
+            panic!("not a mapping")
+        };
         assert_eq!(entries[0].value.kind, entries[1].value.kind);
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for at in 1..9 {

@@ -1,5 +1,6 @@
 //! The unit that moves: records of one stream, held as JSON text.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use airbyte_protocol::{AirbyteRecordMessageMeta, StreamDescriptor};
@@ -26,7 +27,11 @@ pub enum Rows {
 impl RecordBatch {
     /// A batch of JSON rows.
     pub fn new(stream: Arc<StreamDescriptor>, rows: JsonRows) -> Self {
-        Self { stream, rows: Rows::Json(rows), reservation: None }
+        Self {
+            stream,
+            rows: Rows::Json(rows),
+            reservation: None,
+        }
     }
 
     /// The stream the records belong to.
@@ -77,6 +82,15 @@ impl RecordBatch {
     }
 }
 
+impl Drop for RecordBatch {
+    fn drop(&mut self) {
+        let Rows::Json(rows) = &mut self.rows;
+        if let Some(reservation) = &self.reservation {
+            reservation.recycle(std::mem::take(&mut rows.text));
+        }
+    }
+}
+
 /// Record data as JSON text in one buffer, with the end of each row.
 #[derive(Debug, Default)]
 pub struct JsonRows {
@@ -116,14 +130,22 @@ impl Row<'_> {
 }
 
 impl JsonRows {
-    /// No rows yet, room for `bytes` of data.
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), ..Self::default() }
+    /// No rows yet; `buffer` is emptied and takes their data.
+    pub(crate) fn with_buffer(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self {
+            text: buffer,
+            ..Self::default()
+        }
     }
 
     /// Sets when the rows from here on were read, in milliseconds since the Unix epoch.
     pub fn stamp(&mut self, emitted_at: i64) {
-        if self.stamps.last().is_none_or(|(_, last)| *last != emitted_at) {
+        if self
+            .stamps
+            .last()
+            .is_none_or(|(_, last)| *last != emitted_at)
+        {
             self.stamps.push((self.len(), emitted_at));
         }
     }
@@ -148,6 +170,7 @@ impl JsonRows {
     /// Sets what the last row carries besides its data.
     pub fn set_extras(&mut self, extras: RowExtras) {
         if let Some(row) = self.len().checked_sub(1) {
+            self.extras.pop_if(|(last, _)| *last == row);
             self.extras.push((row, extras));
         }
     }
@@ -155,23 +178,31 @@ impl JsonRows {
     /// Attaches changes to the last row.
     pub fn set_meta(&mut self, meta: &AirbyteRecordMessageMeta) -> serde_json::Result<()> {
         let meta = Some(serde_json::to_string(meta)?);
-        self.set_extras(RowExtras { meta, file_reference: None });
+        self.set_extras(RowExtras {
+            meta,
+            file_reference: None,
+        });
         Ok(())
     }
 
     /// Takes the last row out again.
-    pub(crate) fn pop(&mut self) -> Option<String> {
+    pub(crate) fn pop(&mut self) -> Option<(String, RowExtras)> {
         self.ends.pop()?;
         let start = self.ends.last().map_or(0, |end| *end as usize);
-        let row = String::from_utf8_lossy(&self.text[start..]).into_owned();
+        let data = String::from_utf8_lossy(&self.text[start..]).into_owned();
         self.text.truncate(start);
-        self.extras.retain(|(at, _)| *at < self.ends.len());
-        Some(row)
+        let rows = self.ends.len();
+        let extras = self.extras.pop_if(|(at, _)| *at >= rows);
+        Some((data, extras.map(|(_, extras)| extras).unwrap_or_default()))
     }
 
     /// Bytes of the last row.
     pub(crate) fn last_len(&self) -> usize {
-        let before = self.ends.len().checked_sub(2).map_or(0, |at| self.ends[at] as usize);
+        let before = self
+            .ends
+            .len()
+            .checked_sub(2)
+            .map_or(0, |at| self.ends[at] as usize);
         self.text.len() - before
     }
 
@@ -194,23 +225,38 @@ impl JsonRows {
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         // Checked once per batch: a row can then be cut out in constant time.
         let text = std::str::from_utf8(&self.text).expect("rows are only built from JSON text");
+        self.spans().map(|(span, emitted_at, extras)| Row {
+            data: &text[span],
+            emitted_at,
+            extras,
+        })
+    }
+
+    /// Data, time and extras of the rows in order, for writers that only copy bytes.
+    pub(crate) fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], i64, Option<&RowExtras>)> {
+        self.spans()
+            .map(|(span, emitted_at, extras)| (&self.text[span], emitted_at, extras))
+    }
+
+    fn spans(&self) -> impl Iterator<Item = (Range<usize>, i64, Option<&RowExtras>)> {
         let mut stamps = self.stamps.iter().peekable();
         let mut extras = self.extras.iter().peekable();
         let (mut start, mut emitted_at) = (0, 0);
         self.ends.iter().enumerate().map(move |(row, end)| {
-            let data = &text[start..*end as usize];
-            start = *end as usize;
+            let span = start..*end as usize;
+            start = span.end;
             if let Some((_, stamp)) = stamps.next_if(|(from, _)| *from == row) {
                 emitted_at = *stamp;
             }
-            let extras = extras.next_if(|(at, _)| *at == row).map(|(_, extras)| extras);
-            Row { data, emitted_at, extras }
+            let extras = extras.next_if(|(at, _)| *at == row);
+            (span, emitted_at, extras.map(|(_, extras)| extras))
         })
     }
 
     fn end_row(&mut self) {
         let end = u32::try_from(self.text.len());
-        self.ends.push(end.expect("a batch is flushed long before it holds 4 GiB"));
+        self.ends
+            .push(end.expect("a batch is flushed long before it holds 4 GiB"));
     }
 }
 
@@ -228,10 +274,15 @@ mod tests {
         rows.set_meta(&AirbyteRecordMessageMeta::default()).unwrap();
         rows.stamp(8);
         rows.push_raw(r#"{"id":3}"#);
-        let seen: Vec<_> =
-            rows.iter().map(|row| (row.data, row.emitted_at, row.meta().is_some())).collect();
-        let expected =
-            [(r#"{"id":1}"#, 7, false), (r#"{"id":2}"#, 7, true), (r#"{"id":3}"#, 8, false)];
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| (row.data, row.emitted_at, row.meta().is_some()))
+            .collect();
+        let expected = [
+            (r#"{"id":1}"#, 7, false),
+            (r#"{"id":2}"#, 7, true),
+            (r#"{"id":3}"#, 8, false),
+        ];
         assert_eq!(seen, expected);
     }
 

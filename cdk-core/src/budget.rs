@@ -1,6 +1,6 @@
 //! One byte budget per process: every queued batch holds a share of it until it was written or loaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -9,11 +9,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct MemoryBudget {
     free: Arc<Semaphore>,
     total_bytes: usize,
+    /// Buffers of finished batches. Fresh ones of a megabyte cost more in page faults than in copying.
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 /// Bytes taken from a [`MemoryBudget`]; given back on drop.
 #[derive(Debug)]
-pub struct Reservation(#[allow(dead_code)] OwnedSemaphorePermit);
+pub struct Reservation {
+    _permit: OwnedSemaphorePermit,
+    budget: MemoryBudget,
+}
+
+impl Reservation {
+    /// Hands a buffer on to the next batch that is opened.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut buffers = self.budget.lock_buffers();
+        if buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BYTES {
+            buffers.push(buffer);
+        }
+    }
+}
+
+/// Kept buffers are outside the budget, so they are few and none of them is huge.
+const KEPT_BUFFERS: usize = 4;
+const KEPT_BYTES: usize = 2 << 20;
 
 impl MemoryBudget {
     /// The default: 64 MiB.
@@ -22,7 +42,11 @@ impl MemoryBudget {
     /// A budget of `total_bytes`, at least 1 MiB and at most 4 GiB.
     pub fn new(total_bytes: usize) -> Self {
         let total_bytes = total_bytes.clamp(1 << 20, u32::MAX as usize);
-        Self { free: Arc::new(Semaphore::new(total_bytes)), total_bytes }
+        Self {
+            free: Arc::new(Semaphore::new(total_bytes)),
+            total_bytes,
+            buffers: Arc::default(),
+        }
     }
 
     /// The whole budget in bytes.
@@ -41,7 +65,19 @@ impl MemoryBudget {
     pub async fn reserve(&self, bytes: usize) -> Reservation {
         let wanted = u32::try_from(bytes.clamp(1, self.total_bytes)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.free).acquire_many_owned(wanted).await;
-        Reservation(permit.expect("the semaphore of a budget is never closed"))
+        Reservation {
+            _permit: permit.expect("the semaphore of a budget is never closed"),
+            budget: self.clone(),
+        }
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.lock_buffers().pop().unwrap_or_default()
+    }
+
+    fn lock_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

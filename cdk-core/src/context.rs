@@ -41,7 +41,12 @@ impl Context {
         secrets: Secrets,
         stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { clock, secrets, stop, events }))
+        Self(Arc::new(Inner {
+            clock,
+            secrets,
+            stop,
+            events,
+        }))
     }
 
     /// Milliseconds since the Unix epoch by the host's clock.

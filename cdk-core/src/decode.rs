@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use airbyte_protocol::codec::{self, Line, LineSplitter, RecordLine};
 use airbyte_protocol::{
-    AirbyteLogMessage, AirbyteMessage, AirbyteStateType, LogLevel, StreamDescriptor,
+    AirbyteLogMessage, AirbyteMessage, AirbyteStateType, LogLevel, MessageType, StreamDescriptor,
 };
 use tokio::runtime::Handle;
 
@@ -19,24 +19,45 @@ const MAX_LINE_BYTES: usize = 256 << 20;
 const READ_BYTES: usize = 256 << 10;
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Calls `each` for every line of `reader`, blocking. A line that is no UTF-8 or a broken RECORD or STATE
-/// is an error that names its line number: skipping it would lose data in silence.
+/// What a line brings, besides text and logs.
+pub(crate) enum Incoming<'a> {
+    Record(RecordLine<'a>),
+    Message(Box<AirbyteMessage>),
+}
+
+/// Calls `each` for every record and message of `reader`, blocking; text and LOG lines go to the log.
+///
+/// A line that is a broken RECORD or STATE is an error that names its line number: skipping it would
+/// lose data in silence. Other broken messages are logged as text, as on the platform.
 pub(crate) fn for_each_line(
     reader: &mut dyn Read,
     who: &str,
-    mut each: impl FnMut(Line<'_>) -> Result<()>,
+    mut each: impl FnMut(Incoming<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut lines = LineSplitter::new(MAX_LINE_BYTES);
     let mut number = 0_u64;
     let mut handle = |line: &[u8]| {
         number += 1;
-        let line = codec::scan(line).map_err(|error| {
-            ConnectorError::system(format!(
-                "Line {number} from {who} is a broken message; nothing after it was read."
-            ))
-            .caused_by(error)
-        })?;
-        each(line)
+        match codec::scan(line).map_err(|error| broken(number, who, error))? {
+            Line::Blank => Ok(()),
+            Line::Record(record) => each(Incoming::Record(record)),
+            Line::Message(kind, text) => match serde_json::from_str(text) {
+                Ok(AirbyteMessage::Log(log)) => {
+                    relog(&log);
+                    Ok(())
+                }
+                Ok(message) => each(Incoming::Message(Box::new(message))),
+                Err(error) if kind == MessageType::State => Err(broken(number, who, error)),
+                Err(_) => {
+                    tracing::info!("{text}");
+                    Ok(())
+                }
+            },
+            Line::Text(text) => {
+                tracing::info!("{text}");
+                Ok(())
+            }
+        }
     };
     loop {
         let read = reader.read(lines.spare(READ_BYTES));
@@ -58,12 +79,25 @@ pub(crate) fn for_each_line(
     }
 }
 
+fn broken(
+    number: u64,
+    who: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> ConnectorError {
+    ConnectorError::system(format!(
+        "Line {number} from {who} is a broken message; nothing after it was read."
+    ))
+    .caused_by(error)
+}
+
 /// Gathers record lines into batches per stream and passes everything on in order.
 pub(crate) struct Decoder {
     who: String,
     events: EventSender,
     runtime: Handle,
     streams: Vec<OpenStream>,
+    /// Bytes in all open batches; they may be half of the budget.
+    open_bytes: usize,
     index: HashMap<String, Vec<usize>>,
     /// Most lines belong to the stream of the line before.
     last: usize,
@@ -82,58 +116,36 @@ impl Decoder {
             events,
             runtime,
             streams: Vec::new(),
+            open_bytes: 0,
             index: HashMap::new(),
             last: 0,
         }
     }
 
-    /// Decodes until the end of `reader`.
+    /// Decodes until the end of `reader`. What came before an error is passed on too.
     pub(crate) fn run(mut self, reader: &mut dyn Read) -> Result<()> {
         let who = std::mem::take(&mut self.who);
-        for_each_line(reader, &who, |line| self.line(line))?;
-        self.flush_all()
+        let read = for_each_line(reader, &who, |incoming| match incoming {
+            Incoming::Record(record) => self.record(&record),
+            Incoming::Message(message) => self.message(message),
+        });
+        let flushed = self.flush_all();
+        read.and(flushed)
     }
 
-    fn line(&mut self, line: Line<'_>) -> Result<()> {
-        match line {
-            Line::Blank => Ok(()),
-            Line::Record(record) => self.record(&record),
-            Line::Text(text) => {
-                tracing::info!("{text}");
-                Ok(())
-            }
-            Line::Message(_, text) => {
-                let message: AirbyteMessage = serde_json::from_str(text)
-                    .system_error("A message has a shape the protocol does not allow.")?;
-                self.message(message)
-            }
-        }
-    }
-
-    fn message(&mut self, message: AirbyteMessage) -> Result<()> {
-        match &message {
-            AirbyteMessage::Log(log) => {
-                relog(log);
-                return Ok(());
-            }
+    fn message(&mut self, message: Box<AirbyteMessage>) -> Result<()> {
+        match message.as_ref() {
             AirbyteMessage::State(state) => match (state.kind(), &state.stream) {
                 (AirbyteStateType::Stream, Some(stream)) => {
                     let descriptor = &stream.stream_descriptor;
-                    let at = self.streams.iter().position(|open| *open.descriptor == *descriptor);
+                    let at = self
+                        .streams
+                        .iter()
+                        .position(|open| *open.descriptor == *descriptor);
                     at.map_or(Ok(()), |at| self.flush(at))?;
                 }
                 _ => self.flush_all()?,
             },
-            AirbyteMessage::Record(record) => {
-                return self.record(&RecordLine {
-                    stream: record.stream.as_str().into(),
-                    namespace: record.namespace.as_deref().map(Into::into),
-                    data: record.data.get(),
-                    emitted_at: Some(record.emitted_at),
-                    meta: None,
-                    file_reference: None,
-                });
-            }
             // A status ends its stream: the records before it must be on their way.
             AirbyteMessage::Trace(_) => self.flush_all()?,
             _ => {}
@@ -144,6 +156,10 @@ impl Decoder {
     fn record(&mut self, record: &RecordLine<'_>) -> Result<()> {
         let at = self.stream_of(record);
         let open = &mut self.streams[at];
+        if open.rows.is_empty() {
+            open.rows = JsonRows::with_buffer(self.events.budget().buffer());
+        }
+        let before = open.rows.bytes();
         open.rows.stamp(record.emitted_at.unwrap_or_default());
         open.rows.push_raw(record.data);
         if record.meta.is_some() || record.file_reference.is_some() {
@@ -152,7 +168,16 @@ impl Decoder {
                 file_reference: record.file_reference.map(str::to_owned),
             });
         }
-        if open.rows.bytes() >= BATCH_BYTES { self.flush(at) } else { Ok(()) }
+        let bytes = open.rows.bytes();
+        self.open_bytes += bytes - before;
+        if self.open_bytes >= self.events.budget().total_bytes() / 2 {
+            return self.flush_all();
+        }
+        if bytes >= BATCH_BYTES {
+            self.flush(at)
+        } else {
+            Ok(())
+        }
     }
 
     fn stream_of(&mut self, record: &RecordLine<'_>) -> usize {
@@ -164,7 +189,11 @@ impl Decoder {
             return self.last;
         }
         let same_name = self.index.get(record.stream.as_ref());
-        let known = same_name.into_iter().flatten().find(|at| is_it(&self.streams[**at])).copied();
+        let known = same_name
+            .into_iter()
+            .flatten()
+            .find(|at| is_it(&self.streams[**at]))
+            .copied();
         self.last = known.unwrap_or_else(|| self.add_stream(record));
         self.last
     }
@@ -173,9 +202,15 @@ impl Decoder {
         let mut descriptor = StreamDescriptor::new(record.stream.as_ref());
         descriptor.namespace = record.namespace.as_deref().map(str::to_owned);
         let at = self.streams.len();
-        self.index.entry(descriptor.name.clone()).or_default().push(at);
+        self.index
+            .entry(descriptor.name.clone())
+            .or_default()
+            .push(at);
         let rows = JsonRows::default();
-        self.streams.push(OpenStream { descriptor: Arc::new(descriptor), rows });
+        self.streams.push(OpenStream {
+            descriptor: Arc::new(descriptor),
+            rows,
+        });
         at
     }
 
@@ -184,8 +219,8 @@ impl Decoder {
         if open.rows.is_empty() {
             return Ok(());
         }
-        let fresh = JsonRows::with_capacity(open.rows.bytes());
-        let rows = std::mem::replace(&mut open.rows, fresh);
+        self.open_bytes -= open.rows.bytes();
+        let rows = std::mem::take(&mut open.rows);
         let batch = RecordBatch::new(Arc::clone(&open.descriptor), rows);
         self.runtime.block_on(self.events.records(batch))
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use airbyte_protocol::codec::RecordEnvelope;
 use airbyte_protocol::{AirbyteMessage, AirbyteRecordMessage, RawJson, StreamDescriptor};
 
-use crate::batch::{RecordBatch, Row, RowExtras};
+use crate::batch::{RecordBatch, RowExtras};
 use crate::event::{Event, EventReceiver};
 use crate::secret::Secrets;
 
@@ -24,7 +24,12 @@ pub(crate) struct Encoder<W> {
 
 impl<W: Write> Encoder<W> {
     pub(crate) fn new(writer: W, secrets: Secrets) -> Self {
-        Self { writer, secrets, buffer: Vec::new(), envelopes: HashMap::new() }
+        Self {
+            writer,
+            secrets,
+            buffer: Vec::new(),
+            envelopes: HashMap::new(),
+        }
     }
 
     /// Writes until all senders are gone. Runs on a thread of its own: a full pipe blocks it.
@@ -60,22 +65,21 @@ impl<W: Write> Encoder<W> {
             .envelopes
             .entry(Arc::clone(batch.stream()))
             .or_insert_with(|| RecordEnvelope::new(batch.stream()));
-        let mut stamped = None;
-        for row in batch.json().iter() {
-            let (_, stamp) = match &stamped {
-                Some((at, _)) if *at == row.emitted_at => stamped.as_ref(),
-                _ => {
-                    stamped = Some((row.emitted_at, envelope.stamp(row.emitted_at)));
-                    stamped.as_ref()
-                }
+        let mut stamped_at = 0;
+        let mut stamp = envelope.stamp(stamped_at);
+        for (data, emitted_at, extras) in batch.json().iter_bytes() {
+            if emitted_at != stamped_at {
+                stamped_at = emitted_at;
+                stamp = envelope.stamp(stamped_at);
             }
-            .expect("set in the arm above");
-            match row.extras {
-                None => stamp.write(&mut self.buffer, row.data.as_bytes()),
-                Some(RowExtras { meta: Some(meta), file_reference: None }) => {
-                    stamp.write_with_meta(&mut self.buffer, row.data.as_bytes(), meta);
-                }
-                Some(extras) => whole_record(batch.stream(), row, extras)?.to_line(&mut self.buffer),
+            match extras {
+                None => stamp.write(&mut self.buffer, data),
+                Some(RowExtras {
+                    meta: Some(meta),
+                    file_reference: None,
+                }) => stamp.write_with_meta(&mut self.buffer, data, meta),
+                Some(extras) => whole_record(batch.stream(), data, emitted_at, extras)?
+                    .to_line(&mut self.buffer),
             }
             if self.buffer.len() >= WRITE_BYTES {
                 self.writer.write_all(&self.buffer)?;
@@ -104,14 +108,23 @@ impl<W: Write> Encoder<W> {
 /// The rare record with a file reference, by way of its struct.
 fn whole_record(
     stream: &StreamDescriptor,
-    row: Row<'_>,
+    data: &[u8],
+    emitted_at: i64,
     extras: &RowExtras,
 ) -> io::Result<AirbyteMessage> {
-    let data = RawJson::parse(row.data.to_owned())?;
-    let mut record = AirbyteRecordMessage::new(stream.name.clone(), data, row.emitted_at);
+    let data: RawJson = serde_json::from_slice(data)?;
+    let mut record = AirbyteRecordMessage::new(stream.name.clone(), data, emitted_at);
     record.namespace.clone_from(&stream.namespace);
-    record.meta = extras.meta.as_deref().map(serde_json::from_str).transpose()?;
-    record.file_reference = extras.file_reference.as_deref().map(serde_json::from_str).transpose()?;
+    record.meta = extras
+        .meta
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()?;
+    record.file_reference = extras
+        .file_reference
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()?;
     Ok(AirbyteMessage::Record(record))
 }
 

@@ -39,7 +39,17 @@ impl Delivery {
 /// Opens a queue. Record batches wait for `budget`; other messages are small and pass at once.
 pub fn channel(budget: MemoryBudget, progress: Progress) -> (EventSender, EventReceiver) {
     let (tx, rx) = mpsc::unbounded_channel();
-    (EventSender { tx, budget, progress }, EventReceiver { rx, counts: HashMap::new() })
+    let received = EventReceiver {
+        rx,
+        counts: HashMap::new(),
+        is_counting: true,
+    };
+    let sender = EventSender {
+        tx,
+        budget,
+        progress,
+    };
+    (sender, received)
 }
 
 /// The sending end. Cheap to clone; order is kept per sender.
@@ -55,16 +65,30 @@ impl EventSender {
     ///
     /// Errors with [`ConnectorError::stopped`] when nobody receives any more.
     pub async fn records(&self, mut batch: RecordBatch) -> Result<()> {
+        self.admit(&mut batch).await;
+        self.send_admitted(batch)
+    }
+
+    /// Waits until the budget has room for `batch`. Whoever is dropped while waiting keeps the batch.
+    pub(crate) async fn admit(&self, batch: &mut RecordBatch) {
+        if batch.is_empty() || batch.is_held() {
+            return;
+        }
+        let wait = self.progress.wait(|| {
+            format!(
+                "stream {} waits for the destination to take records",
+                batch.stream()
+            )
+        });
+        let reservation = self.budget.reserve(batch.bytes()).await;
+        drop(wait);
+        batch.hold(reservation);
+    }
+
+    /// Queues a batch that was admitted.
+    pub(crate) fn send_admitted(&self, batch: RecordBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
-        }
-        if !batch.is_held() {
-            let wait = self.progress.wait(|| {
-                format!("stream {} waits for the destination to take records", batch.stream())
-            });
-            let reservation = self.budget.reserve(batch.bytes()).await;
-            drop(wait);
-            batch.hold(reservation);
         }
         self.send(Event::Records(batch))
     }
@@ -91,8 +115,17 @@ impl EventSender {
         &self.budget
     }
 
+    /// Waits until nobody receives any more.
+    pub(crate) async fn closed(&self) {
+        self.tx.closed().await;
+    }
+
     fn send(&self, event: Event) -> Result<()> {
-        self.progress.step();
+        // Talk moves nothing: a stalled run may log, and the watchdog does.
+        let is_log = matches!(&event, Event::Message(message) if matches!(**message, AirbyteMessage::Log(_)));
+        if !is_log {
+            self.progress.step();
+        }
         self.tx.send(event).map_err(|_| ConnectorError::stopped())
     }
 }
@@ -103,9 +136,17 @@ impl EventSender {
 pub struct EventReceiver {
     rx: mpsc::UnboundedReceiver<Event>,
     counts: HashMap<Arc<StreamDescriptor>, u64>,
+    is_counting: bool,
 }
 
 impl EventReceiver {
+    /// States pass as they are: for queues on which a destination gets states or gives them back.
+    #[must_use]
+    pub(crate) fn without_counting(mut self) -> Self {
+        self.is_counting = false;
+        self
+    }
+
     /// The next event; `None` when all senders are gone.
     pub async fn recv(&mut self) -> Option<Event> {
         let event = self.rx.recv().await;
@@ -131,6 +172,9 @@ impl EventReceiver {
 
     fn count(&mut self, event: Option<Event>) -> Option<Event> {
         let mut event = event?;
+        if !self.is_counting {
+            return Some(event);
+        }
         match &mut event {
             Event::Records(batch) => {
                 let rows = batch.len() as u64;
@@ -149,16 +193,27 @@ impl EventReceiver {
         Some(event)
     }
 
-    /// `recordCount`: records since the previous state of the stream (STREAM) or of any stream (GLOBAL, LEGACY).
+    /// `recordCount`: records since the previous state of the stream (STREAM), of the streams that are
+    /// named (GLOBAL), or of any stream (LEGACY, or GLOBAL without names).
     fn complete_stats(&mut self, state: &mut AirbyteStateMessage) {
-        let counted = match (state.kind(), &state.stream) {
-            (AirbyteStateType::Stream, Some(stream)) => {
-                self.counts.remove(&stream.stream_descriptor).unwrap_or(0)
+        let counted = match (state.kind(), &state.stream, &state.global) {
+            (AirbyteStateType::Stream, Some(stream), _) => self.take(&stream.stream_descriptor),
+            (AirbyteStateType::Global, _, Some(global)) if !global.stream_states.is_empty() => {
+                let named = global.stream_states.iter();
+                named
+                    .map(|stream| self.take(&stream.stream_descriptor))
+                    .sum()
             }
             _ => self.counts.drain().map(|(_, count)| count).sum(),
         };
-        let stats = state.source_stats.get_or_insert_with(AirbyteStateStats::default);
+        let stats = state
+            .source_stats
+            .get_or_insert_with(AirbyteStateStats::default);
         stats.record_count.get_or_insert(counted as f64);
+    }
+
+    fn take(&mut self, stream: &StreamDescriptor) -> u64 {
+        self.counts.remove(stream).unwrap_or(0)
     }
 }
 
@@ -177,9 +232,10 @@ mod tests {
     fn counted(event: Option<Event>) -> f64 {
         match event {
             Some(Event::Message(message)) => match *message {
-                AirbyteMessage::State(state) => {
-                    state.source_stats.and_then(|stats| stats.record_count).unwrap()
-                }
+                AirbyteMessage::State(state) => state
+                    .source_stats
+                    .and_then(|stats| stats.record_count)
+                    .unwrap(),
                 other => panic!("expected a state, got {other:?}"),
             },
             other => panic!("expected a message, got {other:?}"),
@@ -201,7 +257,11 @@ mod tests {
         tx.records(batch(&b, 2)).await.unwrap();
         tx.message(state(&a)).unwrap();
         tx.records(batch(&a, 1)).await.unwrap();
-        tx.message(AirbyteMessage::State(AirbyteStateMessage::global(None, vec![]))).unwrap();
+        tx.message(AirbyteMessage::State(AirbyteStateMessage::global(
+            None,
+            vec![],
+        )))
+        .unwrap();
         tx.message(state(&b)).unwrap();
         rx.recv().await;
         rx.recv().await;

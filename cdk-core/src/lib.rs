@@ -34,8 +34,8 @@ pub use entrypoint::{run_destination, run_source};
 pub use error::{ConnectorError, ErrorContext, Result, RetryStatus};
 pub use process::{ProcessCommand, ProcessDestination, ProcessSource};
 pub use secret::{SecretString, Secrets};
-pub use sync::Sync;
 pub use source::{
     BoxedStream, DynSource, GlobalFeed, GlobalSink, InputState, Partitions, ReadArgs, ReadSettings,
     RecordSink, Source, Stream, StreamRequest,
 };
+pub use sync::Sync;

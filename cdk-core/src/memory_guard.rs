@@ -38,7 +38,12 @@ impl MemoryGuard {
         // Version 2 writes "max", version 1 a number near 2^63 when there is no limit.
         let limit_bytes = number(&dir.join(limit)).filter(|limit| *limit < 1 << 60)?;
         let (used, stat) = (dir.join(used), dir.join("memory.stat"));
-        Some(Self { limit_bytes, used, stat, anonymous_key: key })
+        Some(Self {
+            limit_bytes,
+            used,
+            stat,
+            anonymous_key: key,
+        })
     }
 
     /// The limit in bytes.
@@ -66,7 +71,11 @@ impl MemoryGuard {
         let stat = std::fs::read_to_string(&self.stat).ok()?;
         let anonymous = stat.lines().find_map(|line| {
             let (key, value) = line.split_once(' ')?;
-            if key == self.anonymous_key { value.trim().parse::<u64>().ok() } else { None }
+            if key == self.anonymous_key {
+                value.trim().parse::<u64>().ok()
+            } else {
+                None
+            }
         })?;
         if anonymous.saturating_mul(100) / used.max(1) < ANONYMOUS_PERCENT {
             return None;
@@ -101,7 +110,12 @@ mod tests {
     fn critical_is_95_percent_of_the_limit_in_anonymous_memory() {
         let (_dir, guard) = cgroup("100000000", "anon 99000000\nfile 1000000\n");
         let error = guard.check().unwrap();
-        assert!(error.message().contains("95% of the container's limit of 100 MiB"), "{error}");
+        assert!(
+            error
+                .message()
+                .contains("95% of the container's limit of 100 MiB"),
+            "{error}"
+        );
     }
 
     #[test]

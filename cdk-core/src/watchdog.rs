@@ -41,13 +41,19 @@ impl Progress {
         let id = self.0.next_wait.fetch_add(1, Ordering::Relaxed);
         let mut waits = self.0.waits.lock().unwrap_or_else(PoisonError::into_inner);
         waits.insert(id, (what(), Instant::now()));
-        Wait { progress: self.clone(), id }
+        Wait {
+            progress: self.clone(),
+            id,
+        }
     }
 
     /// The open waits, oldest first, each with its age.
     pub fn waits(&self) -> Vec<(String, Duration)> {
         let waits = self.0.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.values().map(|(what, since)| (what.clone(), since.elapsed())).collect()
+        waits
+            .values()
+            .map(|(what, since)| (what.clone(), since.elapsed()))
+            .collect()
     }
 
     fn report(&self) -> String {
@@ -56,13 +62,22 @@ impl Progress {
             .into_iter()
             .map(|(what, age)| format!("{what} ({} s)", age.as_secs()))
             .collect();
-        if lines.is_empty() { "no open wait is known".to_owned() } else { lines.join("; ") }
+        if lines.is_empty() {
+            "no open wait is known".to_owned()
+        } else {
+            lines.join("; ")
+        }
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        let mut waits = self.progress.0.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = self
+            .progress
+            .0
+            .waits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         waits.remove(&self.id);
     }
 }
@@ -79,7 +94,11 @@ pub async fn watch(progress: Progress, interval: Duration) {
         let steps = progress.steps();
         if steps == seen {
             still += interval;
-            tracing::warn!("Nothing moved for {} s: {}", still.as_secs(), progress.report());
+            tracing::warn!(
+                "Nothing moved for {} s: {}",
+                still.as_secs(),
+                progress.report()
+            );
         } else {
             still = Duration::ZERO;
             seen = steps;
@@ -96,7 +115,10 @@ mod tests {
         let progress = Progress::default();
         let wait = progress.wait(|| "stream users waits for the source".to_owned());
         tokio::time::advance(Duration::from_secs(90)).await;
-        assert_eq!(progress.report(), "stream users waits for the source (90 s)");
+        assert_eq!(
+            progress.report(),
+            "stream users waits for the source (90 s)"
+        );
         drop(wait);
         assert_eq!(progress.waits().len(), 0);
     }

@@ -38,7 +38,11 @@ async fn a_failed_check_is_an_answer_with_exit_0_and_hides_secrets() {
     let ran = run(source(), check(&bad)).await;
     assert_eq!(ran.exit, Exit::Success);
     assert!(ran.text.contains(r#""status":"FAILED""#), "{}", ran.text);
-    assert!(ran.text.contains("Nothing to count for ****."), "{}", ran.text);
+    assert!(
+        ran.text.contains("Nothing to count for ****."),
+        "{}",
+        ran.text
+    );
     assert!(!ran.text.contains("hunter22"), "{}", ran.text);
 }
 
@@ -46,21 +50,37 @@ async fn a_failed_check_is_an_answer_with_exit_0_and_hides_secrets() {
 async fn a_config_that_breaks_the_spec_fails_the_check_and_names_every_place() {
     let files = Files::new();
     let config = files.write("c.json", json!({"count": "many", "partition": -1}));
-    let ran = run(source(), args(["check", "--config", config.to_str().unwrap()])).await;
+    let ran = run(
+        source(),
+        args(["check", "--config", config.to_str().unwrap()]),
+    )
+    .await;
     assert_eq!(ran.exit, Exit::Success);
     assert!(ran.text.contains("FAILED"), "{}", ran.text);
-    assert!(ran.text.contains("count") && ran.text.contains("partition"), "{}", ran.text);
+    assert!(
+        ran.text.contains("count") && ran.text.contains("partition"),
+        "{}",
+        ran.text
+    );
 }
 
 #[tokio::test]
 async fn discover_lists_the_streams() {
     let files = Files::new();
     let config = files.write("c.json", json!({}));
-    let ran = run(source(), args(["discover", "--config", config.to_str().unwrap()])).await;
+    let ran = run(
+        source(),
+        args(["discover", "--config", config.to_str().unwrap()]),
+    )
+    .await;
     let [AirbyteMessage::Catalog(catalog)] = ran.messages.as_slice() else {
         panic!("{}", ran.text);
     };
-    let names: Vec<_> = catalog.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let names: Vec<_> = catalog
+        .streams
+        .iter()
+        .map(|stream| stream.name.as_str())
+        .collect();
     assert_eq!(names, ["a", "b"]);
 }
 
@@ -73,20 +93,48 @@ async fn what_is_wrong_with_arguments_and_files_is_a_config_error_that_names_it(
     let (broken, list) = (broken.to_str().unwrap(), list.to_str().unwrap());
     let good = good.to_str().unwrap();
     for (arguments, exit, expected) in [
-        (vec!["frobnicate"], Exit::Usage, "There is no verb `frobnicate`."),
+        (
+            vec!["frobnicate"],
+            Exit::Usage,
+            "There is no verb `frobnicate`.",
+        ),
         (vec!["check"], Exit::Usage, "--config FILE is missing."),
-        (vec!["check", "--config", "/no/such/file"], Exit::Failure, "/no/such/file, can't be read"),
-        (vec!["check", "--config", broken], Exit::Failure, "line 2, column 14"),
-        (vec!["check", "--config", list], Exit::Failure, "must be a JSON object"),
-        (vec!["read", "--config", good, "--catalog", list], Exit::Failure, "not a configured Airbyte catalog"),
-        (vec!["write", "--config", good, "--catalog", good], Exit::Usage, "A source has no verb Write"),
+        (
+            vec!["check", "--config", "/no/such/file"],
+            Exit::Failure,
+            "/no/such/file, can't be read",
+        ),
+        (
+            vec!["check", "--config", broken],
+            Exit::Failure,
+            "line 2, column 14",
+        ),
+        (
+            vec!["check", "--config", list],
+            Exit::Failure,
+            "must be a JSON object",
+        ),
+        (
+            vec!["read", "--config", good, "--catalog", list],
+            Exit::Failure,
+            "not a configured Airbyte catalog",
+        ),
+        (
+            vec!["write", "--config", good, "--catalog", good],
+            Exit::Usage,
+            "A source has no verb Write",
+        ),
     ] {
         let ran = run(source(), args(arguments.clone())).await;
         assert_eq!(ran.exit, exit, "{arguments:?}");
         let errors = ran.errors();
         assert_eq!(errors.len(), 1, "{}", ran.text);
         assert_eq!(errors[0].0, "config_error", "{arguments:?}");
-        assert!(errors[0].1.contains(expected), "{arguments:?}: {}", errors[0].1);
+        assert!(
+            errors[0].1.contains(expected),
+            "{arguments:?}: {}",
+            errors[0].1
+        );
     }
 }
 
@@ -94,7 +142,17 @@ async fn what_is_wrong_with_arguments_and_files_is_a_config_error_that_names_it(
 async fn a_destination_lists_its_modes_in_the_spec_and_has_no_read() {
     let destination = || Connector::Destination(Arc::new(Tables::default()));
     let ran = run(destination(), args(["spec"])).await;
-    assert!(ran.text.contains(r#""supported_destination_sync_modes":["append","append_dedup","overwrite"]"#), "{}", ran.text);
-    let ran = run(destination(), args(["read", "--config", "c", "--catalog", "k"])).await;
+    assert!(
+        ran.text.contains(
+            r#""supported_destination_sync_modes":["append","append_dedup","overwrite"]"#
+        ),
+        "{}",
+        ran.text
+    );
+    let ran = run(
+        destination(),
+        args(["read", "--config", "c", "--catalog", "k"]),
+    )
+    .await;
     assert_eq!(ran.exit, Exit::Usage);
 }

@@ -2,11 +2,12 @@
 
 #![allow(missing_docs)]
 
-// mod checkpoints;
-// mod entrypoint_read;
+mod checkpoints;
+mod entrypoint_output;
+mod entrypoint_read;
 mod entrypoint_verbs;
-// mod entrypoint_write;
-// mod global_state;
+mod entrypoint_write;
+mod global_state;
 // mod memory;
 // mod process;
 mod support;

@@ -34,11 +34,20 @@ impl StateStore for Suspicious {
 
     async fn save(&self, connection: &str, saved: &SavedConnection) -> Result<()> {
         for state in saved.state.iter().filter_map(|state| state.stream.as_ref()) {
-            let Some(position) = &state.stream_state else { continue };
-            let next = position.parse_as::<serde_json::Value>().unwrap()["next"].as_u64().unwrap();
-            let ids = self.database.durable_ids(&state.stream_descriptor.to_string());
+            let Some(position) = &state.stream_state else {
+                continue;
+            };
+            let next = position.parse_as::<serde_json::Value>().unwrap()["next"]
+                .as_u64()
+                .unwrap();
+            let ids = self
+                .database
+                .durable_ids(&state.stream_descriptor.to_string());
             for id in 0..next {
-                assert!(ids.contains(&id), "state says {next}, but row {id} is not durable");
+                assert!(
+                    ids.contains(&id),
+                    "state says {next}, but row {id} is not durable"
+                );
             }
         }
         self.inner.save(connection, saved).await
@@ -48,9 +57,15 @@ impl StateStore for Suspicious {
 /// Syncs until it succeeds; returns the ids at the destination, in order of arrival.
 async fn sync_until_done(mode: Mode, faults: Vec<Fault>, concurrency: usize) -> Vec<u64> {
     let database = Database::default();
-    let store = Suspicious { inner: MemoryStateStore::default(), database: database.clone() };
-    let destination =
-        Tables { database: database.clone(), script: Script::new(faults), commit_bytes: 1 };
+    let store = Suspicious {
+        inner: MemoryStateStore::default(),
+        database: database.clone(),
+    };
+    let destination = Tables {
+        database: database.clone(),
+        script: Script::new(faults),
+        commit_bytes: 1,
+    };
     let config = json!({"count": 60, "partition": 7, "concurrency": concurrency});
     for _ in 0..20 {
         let sync = Sync::builder()
@@ -77,7 +92,11 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(Action::Hang),
         Just(Action::Slow(Duration::from_secs(20))),
     ];
-    (operation, 1..8u64, action).prop_map(|(operation, at, action)| Fault { operation, at, action })
+    (operation, 1..8u64, action).prop_map(|(operation, at, action)| Fault {
+        operation,
+        at,
+        action,
+    })
 }
 
 fn mode() -> impl Strategy<Value = Mode> {

@@ -57,7 +57,9 @@ pub struct WriteReport {
 impl WriteReport {
     /// The report of a run without failures, or one error that names all of them.
     pub fn into_result(self) -> Result<Self> {
-        let Some(first) = self.failures.first() else { return Ok(self) };
+        let Some(first) = self.failures.first() else {
+            return Ok(self);
+        };
         let list: Vec<_> = self
             .failures
             .iter()

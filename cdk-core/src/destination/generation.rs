@@ -106,7 +106,12 @@ mod tests {
     use DestinationSyncMode::{Append, AppendDedup, Overwrite, OverwriteDedup};
 
     fn target(mode: DestinationSyncMode, id: Option<i64>, minimum_id: i64, found: Found) -> Target {
-        Generation { id, minimum_id, mode }.target(found)
+        Generation {
+            id,
+            minimum_id,
+            mode,
+        }
+        .target(found)
     }
 
     #[test]
@@ -123,16 +128,34 @@ mod tests {
 
     #[test]
     fn staged_rows_are_resumed_by_their_own_generation_only() {
-        let found = |staged| Found { visible: Some(1), staged };
-        assert_eq!(target(Overwrite, Some(2), 2, found(Some(Some(2)))), Target::ResumedStage);
-        assert_eq!(target(Overwrite, Some(3), 3, found(Some(Some(2)))), Target::NewStage);
-        assert_eq!(target(Overwrite, Some(2), 2, found(Some(None))), Target::NewStage);
-        assert_eq!(target(Overwrite, None, 0, found(Some(None))), Target::NewStage);
+        let found = |staged| Found {
+            visible: Some(1),
+            staged,
+        };
+        assert_eq!(
+            target(Overwrite, Some(2), 2, found(Some(Some(2)))),
+            Target::ResumedStage
+        );
+        assert_eq!(
+            target(Overwrite, Some(3), 3, found(Some(Some(2)))),
+            Target::NewStage
+        );
+        assert_eq!(
+            target(Overwrite, Some(2), 2, found(Some(None))),
+            Target::NewStage
+        );
+        assert_eq!(
+            target(Overwrite, None, 0, found(Some(None))),
+            Target::NewStage
+        );
     }
 
     #[test]
     fn a_generation_that_is_visible_already_goes_on_there() {
-        let found = Found { visible: Some(2), staged: None };
+        let found = Found {
+            visible: Some(2),
+            staged: None,
+        };
         assert_eq!(target(Append, Some(2), 2, found), Target::ResumedVisible);
         assert_eq!(target(Overwrite, Some(3), 3, found), Target::NewStage);
     }

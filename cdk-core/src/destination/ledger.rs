@@ -18,7 +18,6 @@ pub(crate) struct StateLedger {
     streams: Vec<StreamProgress>,
     /// States that wait for every stream.
     global: VecDeque<Pending>,
-    global_reported: u64,
 }
 
 #[derive(Debug, Default)]
@@ -41,10 +40,15 @@ struct Pending {
 impl StateLedger {
     /// A ledger for the streams of a catalog, in its order.
     pub(crate) fn new(streams: impl IntoIterator<Item = StreamDescriptor>) -> Self {
-        let index: HashMap<_, _> =
-            streams.into_iter().enumerate().map(|(at, name)| (name, at)).collect();
+        let index: HashMap<_, _> = streams
+            .into_iter()
+            .enumerate()
+            .map(|(at, name)| (name, at))
+            .collect();
         let mut ledger = Self::default();
-        ledger.streams.resize_with(index.len(), StreamProgress::default);
+        ledger
+            .streams
+            .resize_with(index.len(), StreamProgress::default);
         ledger.index = index;
         ledger
     }
@@ -65,7 +69,10 @@ impl StateLedger {
         match own {
             Some(at) => {
                 let stream = &mut self.streams[at];
-                stream.pending.push_back(Pending { message, needs: vec![stream.received] });
+                stream.pending.push_back(Pending {
+                    message,
+                    needs: vec![stream.received],
+                });
             }
             None => {
                 let needs = self.streams.iter().map(|stream| stream.received).collect();
@@ -92,38 +99,79 @@ impl StateLedger {
 
     /// States that still wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.global.len() + self.streams.iter().map(|stream| stream.pending.len()).sum::<usize>()
+        self.global.len()
+            + self
+                .streams
+                .iter()
+                .map(|stream| stream.pending.len())
+                .sum::<usize>()
     }
 
     fn release(&mut self) -> Vec<AirbyteStateMessage> {
         let mut released = Vec::new();
         for stream in &mut self.streams {
-            while stream.pending.front().is_some_and(|first| first.needs[0] <= stream.durable) {
-                let Some(Pending { message, needs }) = stream.pending.pop_front() else { break };
-                let records = needs[0] - stream.reported;
-                stream.reported = needs[0];
-                let stats = std::mem::take(&mut stream.unreported);
+            while stream
+                .pending
+                .front()
+                .is_some_and(|first| first.needs[0] <= stream.durable)
+            {
+                let Some(Pending { message, needs }) = stream.pending.pop_front() else {
+                    break;
+                };
+                let (records, stats) = stream.report(needs[0]);
                 released.push(with_stats(message, records, stats));
             }
         }
-        while self.global.front().is_some_and(|first| self.covers(&first.needs)) {
-            let Some(Pending { message, needs }) = self.global.pop_front() else { break };
-            let total: u64 = needs.iter().sum();
-            let records = total - self.global_reported;
-            self.global_reported = total;
-            let mut stats = CommitStats::default();
-            for stream in &mut self.streams {
-                let own = std::mem::take(&mut stream.unreported);
-                stats.rejected_records += own.rejected_records;
-                stats.nulled_values += own.nulled_values;
-            }
+        while self
+            .global
+            .front()
+            .is_some_and(|first| self.covers(&first.needs))
+        {
+            let Some(Pending { message, needs }) = self.global.pop_front() else {
+                break;
+            };
+            let (records, stats) = self.report(&message, &needs);
             released.push(with_stats(message, records, stats));
         }
         released
     }
 
+    /// What a state that waited for all streams counts: the streams it names, or all if it names none.
+    fn report(&mut self, message: &AirbyteStateMessage, needs: &[u64]) -> (u64, CommitStats) {
+        let named = message
+            .global
+            .iter()
+            .flat_map(|global| &global.stream_states);
+        let own = message.stream.iter().chain(named);
+        let named: Vec<_> = own
+            .map(|stream| self.index.get(&stream.stream_descriptor))
+            .collect();
+        let (mut records, mut stats) = (0, CommitStats::default());
+        for (at, (stream, needed)) in self.streams.iter_mut().zip(needs).enumerate() {
+            if named.is_empty() || named.contains(&Some(&at)) {
+                let (own, commit) = stream.report(*needed);
+                records += own;
+                stats.rejected_records += commit.rejected_records;
+                stats.nulled_values += commit.nulled_values;
+            }
+        }
+        (records, stats)
+    }
+
     fn covers(&self, needs: &[u64]) -> bool {
-        self.streams.iter().zip(needs).all(|(stream, needed)| stream.durable >= *needed)
+        self.streams
+            .iter()
+            .zip(needs)
+            .all(|(stream, needed)| stream.durable >= *needed)
+    }
+}
+
+impl StreamProgress {
+    /// Takes what was not reported yet of the first `rows` records.
+    fn report(&mut self, rows: u64) -> (u64, CommitStats) {
+        let records = rows.saturating_sub(self.reported);
+        self.reported = self.reported.max(rows);
+        (records, std::mem::take(&mut self.unreported))
     }
 }
 
@@ -132,7 +180,10 @@ fn with_stats(
     records: u64,
     commit: CommitStats,
 ) -> AirbyteStateMessage {
-    let mut stats = AirbyteStateStats { record_count: Some(records as f64), ..Default::default() };
+    let mut stats = AirbyteStateStats {
+        record_count: Some(records as f64),
+        ..Default::default()
+    };
     if commit.rejected_records > 0 {
         stats.rejected_record_count = Some(commit.rejected_records as f64);
     }
@@ -167,8 +218,14 @@ mod tests {
     }
 
     fn id(state: &AirbyteStateMessage) -> usize {
-        let own = state.stream.as_ref().and_then(|stream| stream.stream_state.as_ref());
-        let shared = state.global.as_ref().and_then(|global| global.shared_state.as_ref());
+        let own = state
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.stream_state.as_ref());
+        let shared = state
+            .global
+            .as_ref()
+            .and_then(|global| global.shared_state.as_ref());
         own.or(shared).unwrap().parse_as().unwrap()
     }
 
@@ -180,7 +237,10 @@ mod tests {
         assert!(ledger.state(own(0, 1)).is_empty());
         let released = ledger.durable(0, 5, CommitStats::default());
         assert_eq!(released.iter().map(id).collect::<Vec<_>>(), [1]);
-        assert_eq!(released[0].destination_stats.as_ref().unwrap().record_count, Some(5.0));
+        assert_eq!(
+            released[0].destination_stats.as_ref().unwrap().record_count,
+            Some(5.0)
+        );
     }
 
     #[test]
@@ -191,7 +251,10 @@ mod tests {
         assert!(ledger.state(global(1)).is_empty());
         assert!(ledger.durable(1, 2, CommitStats::default()).is_empty());
         let released = ledger.durable(0, 1, CommitStats::default());
-        assert_eq!(released[0].destination_stats.as_ref().unwrap().record_count, Some(3.0));
+        assert_eq!(
+            released[0].destination_stats.as_ref().unwrap().record_count,
+            Some(3.0)
+        );
     }
 
     #[test]
@@ -204,11 +267,17 @@ mod tests {
         let mut ledger = ledger();
         ledger.received(0, 4);
         ledger.state(own(0, 1));
-        let stats = CommitStats { rejected_records: 2, nulled_values: 3 };
+        let stats = CommitStats {
+            rejected_records: 2,
+            nulled_values: 3,
+        };
         let released = ledger.durable(0, 4, stats);
         let stats = released[0].destination_stats.as_ref().unwrap();
         assert_eq!(stats.rejected_record_count, Some(2.0));
-        assert_eq!(stats.additional_stats.as_ref().unwrap()["nulledValueCount"], 3.0);
+        assert_eq!(
+            stats.additional_stats.as_ref().unwrap()["nulledValueCount"],
+            3.0
+        );
     }
 
     #[derive(Debug, Clone)]

@@ -73,8 +73,13 @@ pub fn push_utc(out: &mut String, unix_ms: i64) {
         0..=9999 => write!(out, "{year:04}"),
         _ => write!(out, "{year:+07}"),
     };
-    let rest = format_args!("-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000);
-    written.and_then(|()| out.write_fmt(rest)).expect("writing to a string does not fail");
+    let rest = format_args!(
+        "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        ms % 1000
+    );
+    written
+        .and_then(|()| out.write_fmt(rest))
+        .expect("writing to a string does not fail");
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
@@ -90,7 +95,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
@@ -113,7 +122,12 @@ impl MetaWriter {
             None => "{\"changes\":[".to_owned(),
         };
         let plain = format!("{head}]}}");
-        Self { stream: stream.descriptor(), head, plain, text: String::new() }
+        Self {
+            stream: stream.descriptor(),
+            head,
+            plain,
+            text: String::new(),
+        }
     }
 
     /// The text for a row that nobody changed.
@@ -140,7 +154,9 @@ impl MetaWriter {
             self.brought(meta, &mut others)?;
         }
         for change in changes {
-            let Some(column) = columns.as_slice().get(change.column) else { continue };
+            let Some(column) = columns.as_slice().get(change.column) else {
+                continue;
+            };
             let field = json_string(&column.name);
             let (change, reason) = (Change::Nulled, change.reason);
             self.push_change(&format!(
@@ -160,7 +176,9 @@ impl MetaWriter {
             match key.as_ref() {
                 "changes" if value == "null" => {}
                 "changes" => {
-                    let list = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                    let list = value
+                        .strip_prefix('[')
+                        .and_then(|rest| rest.strip_suffix(']'));
                     let list = list.ok_or_else(|| self.broken("`changes` is not a list"))?;
                     self.push_change(list.trim());
                 }
@@ -189,7 +207,9 @@ impl MetaWriter {
             "The `meta` of a record of stream {} is broken. Fix the source that wrote it.",
             self.stream
         );
-        ConnectorError::system(text).caused_by(cause).with_stream(&self.stream)
+        ConnectorError::system(text)
+            .caused_by(cause)
+            .with_stream(&self.stream)
     }
 }
 
@@ -235,8 +255,15 @@ mod tests {
         list.push(ids.next_id());
         assert!(list.is_sorted_by(|a, b| a < b));
         assert!(list.iter().all(|id| id.get_version_num() == 7));
-        assert!(list.iter().all(|id| id.get_variant() == uuid::Variant::RFC4122));
-        assert!(list[0].to_string().starts_with("01941f29-7c7b-7"), "{}", list[0]);
+        assert!(
+            list.iter()
+                .all(|id| id.get_variant() == uuid::Variant::RFC4122)
+        );
+        assert!(
+            list[0].to_string().starts_with("01941f29-7c7b-7"),
+            "{}",
+            list[0]
+        );
     }
 
     fn configured(sync_id: Option<i64>) -> ConfiguredAirbyteStream {
@@ -250,8 +277,15 @@ mod tests {
 
     fn written(meta: Option<&str>, changes: &[FieldChange], sync_id: Option<i64>) -> Result<Value> {
         let stream = configured(sync_id);
-        let extras = RowExtras { meta: meta.map(str::to_owned), file_reference: None };
-        let row = Row { data: "{}", emitted_at: 0, extras: Some(&extras) };
+        let extras = RowExtras {
+            meta: meta.map(str::to_owned),
+            file_reference: None,
+        };
+        let row = Row {
+            data: "{}",
+            emitted_at: 0,
+            extras: Some(&extras),
+        };
         let mut writer = MetaWriter::new(&stream);
         let text = writer.write(&row, &Columns::of(&stream), changes)?;
         Ok(serde_json::from_str(text).expect("meta is JSON"))
@@ -261,12 +295,19 @@ mod tests {
     fn changes_made_here_follow_those_that_the_record_brought() {
         let reason = ChangeReason::DestinationTypecastError;
         let ours = [FieldChange { column: 0, reason }];
-        let change = json!({"field": "a\"b", "change": "NULLED", "reason": "DESTINATION_TYPECAST_ERROR"});
+        let change =
+            json!({"field": "a\"b", "change": "NULLED", "reason": "DESTINATION_TYPECAST_ERROR"});
         let none = json!({"sync_id": 7, "changes": []});
         assert_eq!(written(None, &[], Some(7)).unwrap(), none);
         assert_eq!(written(Some("{}"), &[], Some(7)).unwrap(), none);
-        assert_eq!(written(Some(r#"{"changes":null}"#), &[], Some(7)).unwrap(), none);
-        assert_eq!(written(None, &ours, None).unwrap(), json!({"changes": [change]}));
+        assert_eq!(
+            written(Some(r#"{"changes":null}"#), &[], Some(7)).unwrap(),
+            none
+        );
+        assert_eq!(
+            written(None, &ours, None).unwrap(),
+            json!({"changes": [change]})
+        );
         let brought = r#"{"changes":[ {"field":"x"} ],"sync_id":1,"more":{"y":2}}"#;
         let expected = json!({"sync_id": 7, "changes": [{"field": "x"}, change], "more": {"y": 2}});
         assert_eq!(written(Some(brought), &ours, Some(7)).unwrap(), expected);

@@ -5,6 +5,7 @@ mod erased;
 pub mod generation;
 mod ledger;
 pub mod meta_columns;
+pub mod offload;
 mod pipeline;
 
 pub use erased::{DynDestination, StreamReport, WriteArgs, WriteReport};
@@ -39,7 +40,10 @@ pub trait Destination: Send + Sync + 'static {
     /// The specification. By default made from [`Destination::Config`] and the capabilities.
     fn spec(&self) -> ConnectorSpecification {
         let mut spec = spec::of::<Self::Config>();
-        spec.supported_destination_sync_modes = Some(self.capabilities().sync_modes);
+        let mut modes = self.capabilities().sync_modes;
+        // Known to the platform, but not a value of the protocol's schema.
+        modes.retain(|mode| *mode != DestinationSyncMode::OverwriteDedup);
+        spec.supported_destination_sync_modes = Some(modes);
         spec.supports_incremental = Some(true);
         spec
     }
@@ -89,7 +93,10 @@ pub struct Capabilities {
 impl Capabilities {
     /// A destination of these modes that starts interrupted overwrites again.
     pub fn new(sync_modes: impl Into<Vec<DestinationSyncMode>>) -> Self {
-        Self { sync_modes: sync_modes.into(), can_resume_overwrite: false }
+        Self {
+            sync_modes: sync_modes.into(),
+            can_resume_overwrite: false,
+        }
     }
 }
 

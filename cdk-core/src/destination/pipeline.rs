@@ -1,6 +1,6 @@
 //! The runtime of `write`: a router, one loader task per stream, and the ledger that releases states.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,10 @@ pub struct WriteSettings {
 
 impl Default for WriteSettings {
     fn default() -> Self {
-        Self { commit_bytes: 64 << 20, commit_interval: Duration::from_secs(5) }
+        Self {
+            commit_bytes: 64 << 20,
+            commit_interval: Duration::from_secs(5),
+        }
     }
 }
 
@@ -48,27 +51,46 @@ pub(super) async fn run<D: Destination>(
     validate(catalog, &destination.capabilities().sync_modes)?;
     let loaders = destination.open(config, catalog, context).await?;
     if loaders.len() != catalog.streams.len() {
-        return Err(ConnectorError::system("The destination opened another number of loaders than the catalog has streams."));
+        return Err(ConnectorError::system(
+            "The destination opened another number of loaders than the catalog has streams.",
+        ));
     }
     let settings = destination.write_settings(config);
-    let names: Vec<_> = catalog.streams.iter().map(|stream| stream.descriptor()).collect();
+    let names: Vec<_> = catalog
+        .streams
+        .iter()
+        .map(|stream| stream.descriptor())
+        .collect();
     let ledger = Arc::new(Mutex::new(StateLedger::new(names.clone())));
-    let lanes = names.iter().zip(loaders).enumerate().map(|(at, (name, loader))| {
-        let run = LoaderRun {
-            at,
-            name: name.clone(),
-            ledger: Arc::clone(&ledger),
-            context: context.clone(),
-            settings: settings.clone(),
-            loaded: Loaded::default(),
-        };
-        let (queue, works) = mpsc::unbounded_channel();
-        let task = tokio::spawn(run.run(loader, works).with_current_subscriber());
-        StreamLane { queue, task, end: None }
-    });
+    let lanes = names
+        .iter()
+        .zip(loaders)
+        .enumerate()
+        .map(|(at, (name, loader))| {
+            let run = LoaderRun {
+                at,
+                name: name.clone(),
+                ledger: Arc::clone(&ledger),
+                context: context.clone(),
+                settings: settings.clone(),
+                loaded: Loaded::default(),
+            };
+            let (queue, works) = mpsc::unbounded_channel();
+            let task = tokio::spawn(run.run(loader, works).with_current_subscriber());
+            StreamLane {
+                queue,
+                task,
+                end: None,
+            }
+        });
     let lanes: Vec<_> = lanes.collect();
     let router = Router {
-        index: names.iter().cloned().enumerate().map(|(at, name)| (name, at)).collect(),
+        index: names
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(at, name)| (name, at))
+            .collect(),
         names,
         lanes,
         ledger,
@@ -79,10 +101,14 @@ pub(super) async fn run<D: Destination>(
 
 /// Modes and keys that can't work are refused before anything is touched.
 fn validate(catalog: &ConfiguredAirbyteCatalog, modes: &[DestinationSyncMode]) -> Result<()> {
+    let mut seen = HashSet::new();
     for stream in &catalog.streams {
-        let problem = problem_of(stream, modes);
+        let name = stream.descriptor();
+        let problem = match seen.insert(name.clone()) {
+            true => problem_of(stream, modes),
+            false => Some("it stands in the catalog twice.".to_owned()),
+        };
         if let Some(problem) = problem {
-            let name = stream.descriptor();
             let text = format!("Stream {name} can't be written as configured: {problem}");
             return Err(ConnectorError::config(text).with_stream(&name));
         }
@@ -95,12 +121,19 @@ fn problem_of(stream: &ConfiguredAirbyteStream, modes: &[DestinationSyncMode]) -
     if !modes.contains(&mode) {
         let known: Vec<_> = modes.iter().map(ToString::to_string).collect();
         let known = known.join(", ");
-        return Some(format!("this destination has no mode {mode}; choose one of {known}."));
+        return Some(format!(
+            "this destination has no mode {mode}; choose one of {known}."
+        ));
     }
     let has_key = stream.key().is_some_and(|key| !key.is_empty());
-    let needs_key = [DestinationSyncMode::AppendDedup, DestinationSyncMode::OverwriteDedup];
+    let needs_key = [
+        DestinationSyncMode::AppendDedup,
+        DestinationSyncMode::OverwriteDedup,
+    ];
     if needs_key.contains(&mode) && !has_key {
-        return Some(format!("mode {mode} needs a primary key; set `primary_key`."));
+        return Some(format!(
+            "mode {mode} needs a primary key; set `primary_key`."
+        ));
     }
     match (stream.minimum_generation_id, stream.generation_id) {
         (Some(minimum), Some(current)) if minimum != 0 && minimum != current => Some(format!(
@@ -155,7 +188,10 @@ impl Router {
                 Some(Event::Message(message)) => self.message(*message)?,
                 Some(Event::Delivered(delivery)) => delivery.confirm(),
             }
-            if self.lanes.iter().all(|lane| lane.task.is_finished() && lane.end.is_none())
+            if self
+                .lanes
+                .iter()
+                .all(|lane| lane.task.is_finished() && lane.end.is_none())
                 && !self.lanes.is_empty()
             {
                 // Every loader failed: reading on would only throw records away.
@@ -197,7 +233,9 @@ impl Router {
     }
 
     fn trace(&mut self, trace: &AirbyteTraceMessage) -> Result<()> {
-        let Some(status) = &trace.stream_status else { return Ok(()) };
+        let Some(status) = &trace.stream_status else {
+            return Ok(());
+        };
         let end = match status.status {
             AirbyteStreamStatus::Complete => StreamEnd::Complete,
             AirbyteStreamStatus::Incomplete => StreamEnd::Incomplete,
@@ -226,15 +264,23 @@ impl Router {
             }
             drop(lane.queue);
             let ended = lane.task.await.unwrap_or_else(|error| {
-                Err(ConnectorError::system(format!("The destination crashed while loading stream {name}."))
-                    .with_internal(error.to_string()))
+                Err(ConnectorError::system(format!(
+                    "The destination crashed while loading stream {name}."
+                ))
+                .with_internal(error.to_string()))
             });
             match ended {
                 Ok(stream) => report.streams.push(stream),
-                Err(error) => report.failures.push(failed(&self.context, error.with_stream(name))?),
+                Err(error) => report
+                    .failures
+                    .push(failed(&self.context, error.with_stream(name))?),
             }
         }
-        let waiting = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).waiting();
+        let waiting = self
+            .ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .waiting();
         if waiting > 0 && report.failures.is_empty() {
             return Err(ConnectorError::system(format!(
                 "{waiting} states were not given back although every loader committed."
@@ -256,7 +302,9 @@ fn failed(context: &Context, error: ConnectorError) -> Result<ConnectorError> {
 }
 
 fn give_back(context: &Context, states: Vec<AirbyteStateMessage>) -> Result<()> {
-    states.into_iter().try_for_each(|state| context.emit(AirbyteMessage::State(state)))
+    states
+        .into_iter()
+        .try_for_each(|state| context.emit(AirbyteMessage::State(state)))
 }
 
 /// One loader task.
@@ -307,7 +355,10 @@ impl LoaderRun {
         self.commit(&mut loader).await?;
         let finishing = Instant::now();
         let wait = self.wait("to finish");
-        loader.finish(end).await.map_err(|error| error.with_stream(&self.name))?;
+        loader
+            .finish(end)
+            .await
+            .map_err(|error| error.with_stream(&self.name))?;
         drop(wait);
         self.loaded.busy += finishing.elapsed();
         Ok(self.report(end))
@@ -317,7 +368,10 @@ impl LoaderRun {
         let (rows, bytes) = (batch.len() as u64, batch.bytes() as u64);
         let started = Instant::now();
         let wait = self.wait("to take a batch");
-        loader.load(batch).await.map_err(|error| error.with_stream(&self.name))?;
+        loader
+            .load(batch)
+            .await
+            .map_err(|error| error.with_stream(&self.name))?;
         drop(wait);
         self.context.events().progress().step();
         let loaded = &mut self.loaded;
@@ -328,13 +382,20 @@ impl LoaderRun {
         loaded.uncommitted_since.get_or_insert(started);
         let is_due = loaded.uncommitted_bytes >= self.settings.commit_bytes
             || self.commit_at().is_some_and(|at| at <= Instant::now());
-        if is_due { self.commit(loader).await } else { Ok(()) }
+        if is_due {
+            self.commit(loader).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn commit<L: StreamLoader>(&mut self, loader: &mut L) -> Result<()> {
         let started = Instant::now();
         let wait = self.wait("to commit");
-        let stats = loader.commit().await.map_err(|error| error.with_stream(&self.name))?;
+        let stats = loader
+            .commit()
+            .await
+            .map_err(|error| error.with_stream(&self.name))?;
         drop(wait);
         self.context.events().progress().step();
         self.loaded.busy += started.elapsed();
@@ -352,7 +413,9 @@ impl LoaderRun {
     }
 
     fn commit_at(&self) -> Option<Instant> {
-        self.loaded.uncommitted_since.map(|since| since + self.settings.commit_interval)
+        self.loaded
+            .uncommitted_since
+            .map(|since| since + self.settings.commit_interval)
     }
 
     fn wait(&self, what: &str) -> crate::watchdog::Wait {
@@ -361,8 +424,23 @@ impl LoaderRun {
     }
 
     fn report(self, end: StreamEnd) -> StreamReport {
-        let Loaded { records, bytes, rejected, busy, idle, .. } = self.loaded;
-        StreamReport { stream: self.name, end, records, bytes, rejected_records: rejected, busy, idle }
+        let Loaded {
+            records,
+            bytes,
+            rejected,
+            busy,
+            idle,
+            ..
+        } = self.loaded;
+        StreamReport {
+            stream: self.name,
+            end,
+            records,
+            bytes,
+            rejected_records: rejected,
+            busy,
+            idle,
+        }
     }
 }
 

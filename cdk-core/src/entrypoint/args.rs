@@ -64,8 +64,13 @@ Environment: LOG_LEVEL, CDK_MEMORY_BUDGET_BYTES (queued records, default 64 MiB)
 pub(super) fn parse(args: Vec<OsString>) -> Result<Args, String> {
     let mut parser = Parser::from_args(args);
     let mut verb = None;
-    let mut parsed =
-        Args { verb: Verb::Help, config: None, catalog: None, state: None, is_debug: false };
+    let mut parsed = Args {
+        verb: Verb::Help,
+        config: None,
+        catalog: None,
+        state: None,
+        is_debug: false,
+    };
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Arg::Long("config") => parsed.config = Some(file(&mut parser)?),
@@ -93,24 +98,32 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Args, String> {
 }
 
 fn file(parser: &mut Parser) -> Result<PathBuf, String> {
-    let value = parser.value().and_then(|value| value.parse_with(|text| {
-        if text.is_empty() { Err("a file name is missing") } else { Ok(PathBuf::from(text)) }
-    }));
+    let value = parser.value().and_then(|value| {
+        value.parse_with(|text| {
+            if text.is_empty() {
+                Err("a file name is missing")
+            } else {
+                Ok(PathBuf::from(text))
+            }
+        })
+    });
     value.map_err(|error| error.to_string())
 }
 
 fn set_verb(verb: &mut Option<Verb>, named: Verb) -> Result<(), String> {
     match verb.replace(named) {
-        Some(before) if before != named => {
-            Err(format!("One verb at a time: both {before:?} and {named:?} were given."))
-        }
+        Some(before) if before != named => Err(format!(
+            "One verb at a time: both {before:?} and {named:?} were given."
+        )),
         _ => Ok(()),
     }
 }
 
 fn require(args: &Args) -> Result<(), String> {
-    let needs_config =
-        matches!(args.verb, Verb::Check | Verb::Discover | Verb::Read | Verb::Write);
+    let needs_config = matches!(
+        args.verb,
+        Verb::Check | Verb::Discover | Verb::Read | Verb::Write
+    );
     if needs_config && args.config.is_none() {
         return Err("--config FILE is missing.".to_owned());
     }
@@ -150,7 +163,10 @@ mod tests {
             ("spec --confg c", "There is no option --confg."),
             ("check", "--config FILE is missing."),
             ("read --config c", "--catalog FILE is missing."),
-            ("spec check --config c", "One verb at a time: both Spec and Check were given."),
+            (
+                "spec check --config c",
+                "One verb at a time: both Spec and Check were given.",
+            ),
         ] {
             assert_eq!(parsed(line).unwrap_err(), expected, "{line}");
         }

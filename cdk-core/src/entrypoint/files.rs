@@ -24,7 +24,9 @@ pub(super) fn config(path: &Path) -> Result<Value> {
         return Ok(parsed);
     }
     let path = path.display();
-    Err(ConnectorError::config(format!("The config in {path} must be a JSON object.")))
+    Err(ConnectorError::config(format!(
+        "The config in {path} must be a JSON object."
+    )))
 }
 
 /// The configured catalog.

@@ -19,7 +19,10 @@ pub struct LogLayer {
 impl LogLayer {
     /// Sends events down to `most_verbose` through `events`.
     pub fn new(events: EventSender, most_verbose: Level) -> Self {
-        Self { events, most_verbose }
+        Self {
+            events,
+            most_verbose,
+        }
     }
 }
 

@@ -72,7 +72,9 @@ impl Invocation {
 
 impl std::fmt::Debug for Invocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invocation").field("args", &self.args).finish_non_exhaustive()
+        f.debug_struct("Invocation")
+            .field("args", &self.args)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,17 +15,22 @@ pub(super) fn main(connector: Connector) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!("The connector panicked: {panic}");
     }));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return unstartable(&error),
     };
     let invocation = Invocation::of_process();
     let exit = runtime.block_on(async {
-        let (terminate, interrupt) =
-            match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-                (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-                (Err(error), _) | (_, Err(error)) => return Err(error),
-            };
+        let (terminate, interrupt) = match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
         let stopping = stop_on_signal(terminate, interrupt, invocation.stop.clone());
         Ok(tokio::select! {
             exit = verbs::run(connector, invocation, verbs::Host::Process) => exit,

@@ -6,6 +6,7 @@ use airbyte_protocol::{
     AirbyteCatalog, AirbyteConnectionStatus, AirbyteMessage, ConnectorSpecification,
 };
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,12 +34,24 @@ pub(super) enum Host {
 }
 
 pub(super) async fn run(connector: Connector, invocation: Invocation, host: Host) -> Exit {
-    let Invocation { args, env, stdin, stdout, clock, stop } = invocation;
+    let Invocation {
+        args,
+        env,
+        stdin,
+        stdout,
+        clock,
+        stop,
+    } = invocation;
     let parsed = args::parse(args);
     let is_debug = parsed.as_ref().is_ok_and(|args| args.is_debug);
     let budget = env("CDK_MEMORY_BUDGET_BYTES").and_then(|bytes| bytes.trim().parse().ok());
     let budget = budget.map_or_else(MemoryBudget::default, MemoryBudget::new);
     let (events, received) = event::channel(budget, Progress::default());
+    let received = match &connector {
+        Connector::Source(_) => received,
+        // A destination's states are another's, counted where they come from.
+        Connector::Destination(_) => received.without_counting(),
+    };
     let secrets = Secrets::default();
     let output = Output::start(stdout, secrets.clone(), received);
 
@@ -52,7 +65,11 @@ pub(super) async fn run(connector: Connector, invocation: Invocation, host: Host
     }
     let context = Context::with_host(events, clock, secrets, stop);
     let ended = match parsed {
-        Ok(args) => guarded(connector, args, stdin, context.clone()).with_subscriber(log).await,
+        Ok(args) => {
+            guarded(connector, args, stdin, context.clone())
+                .with_subscriber(log)
+                .await
+        }
         Err(problem) => Err(Ended::Usage(problem)),
     };
     let exit = finish(&context, ended);
@@ -96,7 +113,7 @@ async fn guarded(
     context: Context,
 ) -> Result<(), Ended> {
     let verb = verb(connector, args, stdin, context.clone());
-    let mut task = tokio::spawn(verb.with_current_subscriber());
+    let mut task = AbortOnDropHandle::new(tokio::spawn(verb.with_current_subscriber()));
     let watchdog = watchdog::watch(context.events().progress().clone(), STALL_INTERVAL);
     let critical = async {
         match MemoryGuard::of_cgroup() {
@@ -107,6 +124,11 @@ async fn guarded(
     tokio::select! {
         ended = &mut task => flatten(ended),
         () = watchdog => Err(ConnectorError::system("The watchdog ended before the run.").into()),
+        () = context.events().closed() => {
+            // Nobody takes what is read any more; the writer of stdout knows why.
+            context.stop().cancel();
+            flatten(task.await)
+        }
         error = critical => {
             // Readers stop at their next checkpoint, so the finished part is saved.
             context.stop().cancel();
@@ -120,7 +142,9 @@ async fn guarded(
 fn flatten(ended: Result<Result<(), Ended>, tokio::task::JoinError>) -> Result<(), Ended> {
     ended.unwrap_or_else(|error| {
         let text = "Something went wrong in the connector. See the logs for more details.";
-        Err(ConnectorError::system(text).with_internal(error.to_string()).into())
+        Err(ConnectorError::system(text)
+            .with_internal(error.to_string())
+            .into())
     })
 }
 
@@ -223,6 +247,7 @@ async fn write(
     let needs_complete = destructive_streams(&args);
     let events = context.events();
     let (incoming, received) = event::channel(events.budget().clone(), events.progress().clone());
+    let received = received.without_counting();
     let decoder = Decoder::new("stdin", incoming, Handle::current());
     let log = tracing::dispatcher::get_default(Clone::clone);
     let decoded = tokio::task::spawn_blocking(move || {
@@ -231,11 +256,15 @@ async fn write(
     let written = destination.write_dyn(args, received, context).await;
     // When writing ended first, the decoder may still block on stdin: nobody needs it any more.
     let report = written?.into_result()?;
-    decoded.await.system_error("The thread that reads stdin crashed.")??;
+    decoded
+        .await
+        .system_error("The thread that reads stdin crashed.")??;
     let open: Vec<_> = report
         .streams
         .iter()
-        .filter(|stream| stream.end == StreamEnd::Incomplete && needs_complete.contains(&stream.stream))
+        .filter(|stream| {
+            stream.end == StreamEnd::Incomplete && needs_complete.contains(&stream.stream)
+        })
         .map(|stream| stream.stream.to_string())
         .collect();
     if open.is_empty() {
@@ -254,7 +283,9 @@ fn destructive_streams(args: &WriteArgs) -> Vec<airbyte_protocol::StreamDescript
     let streams = args.catalog.streams.iter();
     let destructive = streams.filter(|stream| {
         matches!(stream.destination_sync_mode, Overwrite | OverwriteDedup)
-            || stream.minimum_generation_id.is_some_and(|minimum| minimum > 0)
+            || stream
+                .minimum_generation_id
+                .is_some_and(|minimum| minimum > 0)
     });
     destructive.map(|stream| stream.descriptor()).collect()
 }
@@ -267,11 +298,7 @@ fn required(path: Option<&std::path::Path>) -> Result<&std::path::Path> {
 struct Output(std::thread::JoinHandle<io::Result<()>>);
 
 impl Output {
-    fn start(
-        stdout: Box<dyn Write + Send>,
-        secrets: Secrets,
-        mut received: EventReceiver,
-    ) -> Self {
+    fn start(stdout: Box<dyn Write + Send>, secrets: Secrets, mut received: EventReceiver) -> Self {
         let encoder = Encoder::new(stdout, secrets);
         Self(std::thread::spawn(move || encoder.run(&mut received)))
     }

@@ -3,20 +3,22 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use airbyte_protocol::{AirbyteErrorTraceMessage, AirbyteMessage, codec::Line};
-use rustix::process::{Pid, Signal, kill_process};
+use airbyte_protocol::{AirbyteErrorTraceMessage, AirbyteMessage};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tracing::Dispatch;
 
 use crate::context::Context;
-use crate::decode::{for_each_line, relog};
+use crate::decode::{Incoming, for_each_line};
 use crate::error::{ConnectorError, ErrorContext, Result};
 
 /// After SIGTERM a child has this long, as on the Airbyte platform.
@@ -41,14 +43,20 @@ impl ProcessCommand {
         program: impl Into<String>,
         args: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self { program: program.into(), args: args.into_iter().map(Into::into).collect() }
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+        }
     }
 
     /// A connector image, run by Docker.
     pub fn docker(image: impl Into<String>) -> Self {
         let mount = format!("{DIR}:{DIR}");
         let image = image.into();
-        Self::new("docker", ["run", "--rm", "-i", "-v", &mount, &image].map(str::to_owned))
+        Self::new(
+            "docker",
+            ["run", "--rm", "-i", "-v", &mount, &image].map(str::to_owned),
+        )
     }
 
     /// The program's name, for messages.
@@ -59,15 +67,28 @@ impl ProcessCommand {
     /// Starts `verb` with its files. A blocking call, but a short one.
     pub(super) fn start(&self, verb: &str, files: &RunFiles, stdin: Stdio) -> Result<Running> {
         let dir = files.dir.path();
-        let args = self.args.iter().map(|arg| arg.replace(DIR, &dir.to_string_lossy()));
+        let args = self
+            .args
+            .iter()
+            .map(|arg| arg.replace(DIR, &dir.to_string_lossy()));
         let mut command = Command::new(&self.program);
-        command.args(args).arg(verb).args(&files.options).stdin(stdin);
+        command
+            .args(args)
+            .arg(verb)
+            .args(&files.options)
+            .stdin(stdin);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A connector may be a shell script: what it starts must end with it.
+        command.process_group(0);
         let child = command.spawn().config_error(format!(
             "The connector `{}` can't be started. Check that the path is right and executable.",
             self.program
         ))?;
-        Ok(Running { name: self.program.clone(), child: Arc::new(Mutex::new(child)) })
+        Ok(Running {
+            name: self.program.clone(),
+            child: Arc::new(Mutex::new(child)),
+            is_over: AtomicBool::new(false),
+        })
     }
 }
 
@@ -82,7 +103,10 @@ impl RunFiles {
     pub(super) fn new() -> Result<Self> {
         let dir = tempfile::tempdir()
             .transient_error("No temporary directory for the connector's files can be made.")?;
-        Ok(Self { dir, options: Vec::new() })
+        Ok(Self {
+            dir,
+            options: Vec::new(),
+        })
     }
 
     /// Writes `value` as JSON and adds `--<option> FILE`.
@@ -97,7 +121,11 @@ impl RunFiles {
 }
 
 fn write_private<T: Serialize + ?Sized>(path: &Path, value: &T) -> std::io::Result<()> {
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     let mut file = std::io::BufWriter::new(file);
     serde_json::to_writer(&mut file, value)?;
     std::io::Write::flush(&mut file)
@@ -108,6 +136,8 @@ fn write_private<T: Serialize + ?Sized>(path: &Path, value: &T) -> std::io::Resu
 pub(super) struct Running {
     name: String,
     child: Arc<Mutex<Child>>,
+    /// Set once it was waited for: from then on its number may be another's.
+    is_over: AtomicBool,
 }
 
 impl Running {
@@ -155,7 +185,11 @@ impl Running {
         context.stop().cancelled().await;
         self.signal(Signal::TERM);
         tokio::time::sleep(TERM_GRACE).await;
-        tracing::warn!("{} did not end {} s after SIGTERM.", self.name, TERM_GRACE.as_secs());
+        tracing::warn!(
+            "{} did not end {} s after SIGTERM.",
+            self.name,
+            TERM_GRACE.as_secs()
+        );
         self.signal(Signal::KILL);
     }
 
@@ -163,7 +197,7 @@ impl Running {
     async fn wait(&self) -> Result<ExitStatus> {
         let closed = Instant::now();
         loop {
-            let waited = self.lock().try_wait();
+            let waited = self.try_wait();
             match waited.system_error(format!("The end of {} can't be observed.", self.name))? {
                 Some(status) => return Ok(status),
                 None if closed.elapsed() > LINGER + TERM_GRACE => self.signal(Signal::KILL),
@@ -174,14 +208,21 @@ impl Running {
         }
     }
 
-    /// Signals the child unless it was waited for already (then its number may be another's).
-    fn signal(&self, signal: Signal) {
+    fn try_wait(&self) -> std::io::Result<Option<ExitStatus>> {
         let mut child = self.lock();
-        let is_over = !matches!(child.try_wait(), Ok(None));
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        if let (false, Some(pid)) = (is_over, pid) {
-            // It may have ended in between; then there is nothing to signal.
-            let _ = kill_process(pid, signal);
+        let waited = child.try_wait();
+        let is_over = matches!(waited, Ok(Some(_)));
+        self.is_over.store(is_over, Ordering::Release);
+        waited
+    }
+
+    /// Signals the child and what it started, unless it was waited for already.
+    fn signal(&self, signal: Signal) {
+        let child = self.lock();
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        if let (false, Some(group)) = (self.is_over.load(Ordering::Acquire), group) {
+            // All of it may have ended; then there is nothing to signal.
+            let _ = kill_process_group(group, signal);
         }
     }
 
@@ -192,7 +233,16 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.is_over.load(Ordering::Acquire) {
+            return;
+        }
         self.signal(Signal::KILL);
+        let child = Arc::clone(&self.child);
+        // Without a wait the dead child keeps its number until this process ends.
+        std::thread::spawn(move || {
+            let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+            child.wait()
+        });
     }
 }
 
@@ -200,8 +250,8 @@ fn read_stdout<T>(
     stdout: Option<ChildStdout>,
     read: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    let mut stdout = stdout
-        .ok_or_else(|| ConnectorError::system("The connector's stdout was not captured."))?;
+    let mut stdout =
+        stdout.ok_or_else(|| ConnectorError::system("The connector's stdout was not captured."))?;
     read(&mut stdout)
 }
 
@@ -209,7 +259,10 @@ fn log_stderr(stderr: impl Read, log: &Dispatch) {
     let mut lines = BufReader::new(stderr);
     let mut line = Vec::new();
     tracing::dispatcher::with_default(log, || {
-        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
             tracing::warn!("{}", String::from_utf8_lossy(&line).trim_end());
             line.clear();
         }
@@ -227,14 +280,9 @@ impl Answers {
     /// Reads everything; logs are passed on, the first ERROR trace is kept.
     pub(super) fn read(reader: &mut dyn Read, who: &str) -> Result<Self> {
         let mut answers = Self::default();
-        for_each_line(reader, who, |line| {
-            match line {
-                Line::Message(_, text) => answers.add(
-                    serde_json::from_str(text)
-                        .system_error("A message has a shape the protocol does not allow.")?,
-                ),
-                Line::Text(text) => tracing::info!("{text}"),
-                Line::Record(_) | Line::Blank => {}
+        for_each_line(reader, who, |incoming| {
+            if let Incoming::Message(message) = incoming {
+                answers.add(*message);
             }
             Ok(())
         })?;
@@ -243,7 +291,6 @@ impl Answers {
 
     fn add(&mut self, message: AirbyteMessage) {
         match message {
-            AirbyteMessage::Log(log) => relog(&log),
             AirbyteMessage::Trace(trace) => self.error = self.error.take().or(trace.error),
             other => self.messages.push(other),
         }

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
-use airbyte_protocol::codec::Line;
 use airbyte_protocol::{
     AirbyteMessage, AirbyteStreamStatus, ConfiguredAirbyteCatalog, ConnectorSpecification,
     DestinationSyncMode, StreamDescriptor,
@@ -14,7 +13,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::decode::{for_each_line, relog};
+use crate::decode::{Incoming, for_each_line};
 use crate::destination::{
     Capabilities, DynDestination, StreamEnd, StreamReport, WriteArgs, WriteReport,
 };
@@ -47,7 +46,9 @@ impl DynDestination for ProcessDestination {
     async fn capabilities_dyn(&self, context: &Context) -> Result<Capabilities> {
         let spec = spec(&self.command, context).await?;
         let modes = spec.supported_destination_sync_modes;
-        Ok(Capabilities::new(modes.unwrap_or_else(|| vec![DestinationSyncMode::Append])))
+        Ok(Capabilities::new(
+            modes.unwrap_or_else(|| vec![DestinationSyncMode::Append]),
+        ))
     }
 
     async fn check_dyn(&self, config: &Value, context: &Context) -> Result<()> {
@@ -60,8 +61,9 @@ impl DynDestination for ProcessDestination {
         events: EventReceiver,
         context: &Context,
     ) -> Result<WriteReport> {
-        let files =
-            RunFiles::new()?.with("config", &args.config)?.with("catalog", &args.catalog)?;
+        let files = RunFiles::new()?
+            .with("config", &args.config)?
+            .with("catalog", &args.catalog)?;
         let running = self.command.start("write", &files, Stdio::piped())?;
         let stdin = running
             .stdin()
@@ -94,26 +96,15 @@ impl DynDestination for ProcessDestination {
 /// Passes what the destination prints on to the host; returns its first ERROR trace.
 fn pass_on(stdout: &mut dyn Read, who: &str, context: &Context) -> Result<Option<ConnectorError>> {
     let mut failure = None;
-    for_each_line(stdout, who, |line| match line {
-        Line::Blank => Ok(()),
-        Line::Text(text) => {
-            tracing::info!("{text}");
-            Ok(())
-        }
+    for_each_line(stdout, who, |incoming| match incoming {
         // Some destinations print a RECORD now and then to report their counts; it is no data.
-        Line::Record(_) => Ok(()),
-        Line::Message(_, text) => {
-            let message: AirbyteMessage = serde_json::from_str(text)
-                .system_error("A message has a shape the protocol does not allow.")?;
-            if let AirbyteMessage::Log(log) = &message {
-                relog(log);
-                return Ok(());
-            }
-            if let AirbyteMessage::Trace(trace) = &message {
+        Incoming::Record(_) => Ok(()),
+        Incoming::Message(message) => {
+            if let AirbyteMessage::Trace(trace) = message.as_ref() {
                 let error = trace.error.as_ref().map(ConnectorError::from_trace);
                 failure = failure.take().or(error);
             }
-            context.emit(message)
+            context.emit(*message)
         }
     })?;
     Ok(failure)
@@ -127,9 +118,19 @@ struct Count {
 
 impl Count {
     fn new(catalog: &ConfiguredAirbyteCatalog) -> Self {
-        let streams: Vec<_> = catalog.streams.iter().map(|stream| report_of(stream.descriptor())).collect();
-        let index = streams.iter().enumerate().map(|(at, report)| (report.stream.clone(), at));
-        Self { index: index.collect(), streams }
+        let streams: Vec<_> = catalog
+            .streams
+            .iter()
+            .map(|stream| report_of(stream.descriptor()))
+            .collect();
+        let index = streams
+            .iter()
+            .enumerate()
+            .map(|(at, report)| (report.stream.clone(), at));
+        Self {
+            index: index.collect(),
+            streams,
+        }
     }
 
     async fn forward(
@@ -170,8 +171,12 @@ impl Count {
     }
 
     fn note_end(&mut self, message: &AirbyteMessage) {
-        let AirbyteMessage::Trace(trace) = message else { return };
-        let Some(status) = &trace.stream_status else { return };
+        let AirbyteMessage::Trace(trace) = message else {
+            return;
+        };
+        let Some(status) = &trace.stream_status else {
+            return;
+        };
         if status.status == AirbyteStreamStatus::Complete
             && let Some(report) = self.of(&status.stream_descriptor)
         {
@@ -180,11 +185,16 @@ impl Count {
     }
 
     fn of(&mut self, stream: &StreamDescriptor) -> Option<&mut StreamReport> {
-        self.index.get(stream).and_then(|at| self.streams.get_mut(*at))
+        self.index
+            .get(stream)
+            .and_then(|at| self.streams.get_mut(*at))
     }
 
     fn report(self) -> WriteReport {
-        WriteReport { streams: self.streams, failures: Vec::new() }
+        WriteReport {
+            streams: self.streams,
+            failures: Vec::new(),
+        }
     }
 }
 

@@ -44,10 +44,16 @@ impl DynSource for ProcessSource {
 
     async fn discover_dyn(&self, config: &Value, context: &Context) -> Result<AirbyteCatalog> {
         let files = RunFiles::new()?.with("config", config)?;
-        ask(&self.command, "discover", &files, context, |message| match message {
-            AirbyteMessage::Catalog(catalog) => Some(catalog),
-            _ => None,
-        })
+        ask(
+            &self.command,
+            "discover",
+            &files,
+            context,
+            |message| match message {
+                AirbyteMessage::Catalog(catalog) => Some(catalog),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -58,10 +64,16 @@ impl DynSource for ProcessSource {
             .with("catalog", &args.catalog)?
             .with("state", &state)?;
         let running = self.command.start("read", &files, Stdio::null())?;
-        let (events, received) =
-            event::channel(context.events().budget().clone(), context.events().progress().clone());
+        let (events, received) = event::channel(
+            context.events().budget().clone(),
+            context.events().progress().clone(),
+        );
         let decoder = Decoder::new(self.command.name(), events, Handle::current());
-        let forward = Forward { context: context.clone(), ended: Vec::new(), failure: None };
+        let forward = Forward {
+            context: context.clone(),
+            ended: Vec::new(),
+            failure: None,
+        };
         let (read, forwarded) = tokio::join!(
             running.finish(context, move |stdout| decoder.run(stdout)),
             forward.run(received)
@@ -96,9 +108,12 @@ impl Forward {
     }
 
     fn note(&mut self, message: &AirbyteMessage) {
-        let AirbyteMessage::Trace(trace) = message else { return };
+        let AirbyteMessage::Trace(trace) = message else {
+            return;
+        };
         if let Some(error) = &trace.error {
-            self.failure.get_or_insert_with(|| ConnectorError::from_trace(error));
+            self.failure
+                .get_or_insert_with(|| ConnectorError::from_trace(error));
         }
         if let Some(status) = &trace.stream_status {
             let is_end = matches!(
@@ -170,9 +185,11 @@ pub(super) async fn check(
     .await?;
     match status.status {
         Status::Succeeded => Ok(()),
-        Status::Failed => Err(ConnectorError::config(
-            status.message.unwrap_or_else(|| "The check failed without a message.".to_owned()),
-        )),
+        Status::Failed => {
+            Err(ConnectorError::config(status.message.unwrap_or_else(
+                || "The check failed without a message.".to_owned(),
+            )))
+        }
     }
 }
 
@@ -186,8 +203,9 @@ async fn ask<T: Send + 'static>(
 ) -> Result<T> {
     let running = command.start(verb, files, Stdio::null())?;
     let who = command.name().to_owned();
-    let (mut answers, status) =
-        running.finish(context, move |stdout| Answers::read(stdout, &who)).await?;
+    let (mut answers, status) = running
+        .finish(context, move |stdout| Answers::read(stdout, &who))
+        .await?;
     let messages = std::mem::take(&mut answers.messages);
     let mut answer = None;
     for message in messages {

@@ -49,7 +49,9 @@ impl PartitionTracker {
     /// Adds a finished partition to the runs it touches.
     fn remember_run(&mut self, partition: u64, state: Option<RawJson>) {
         let before = self.runs.range(..partition).next_back();
-        let before = before.filter(|(_, (end, _))| *end == partition).map(|(start, _)| *start);
+        let before = before
+            .filter(|(_, (end, _))| *end == partition)
+            .map(|(start, _)| *start);
         let (start, mut newest) = match before.and_then(|start| self.runs.remove_entry(&start)) {
             Some((start, (_, older))) => (start, state.or(older)),
             None => (partition, state),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use airbyte_protocol::{
     AirbyteMessage, AirbyteStateMessage, AirbyteStreamState, ConfiguredAirbyteStream, RawJson,
@@ -10,9 +11,9 @@ use airbyte_protocol::{
 use async_trait::async_trait;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{ConnectorError, Result};
 use crate::source::InputState;
-use crate::source::lane::{Lane, StreamRun};
+use crate::source::run::StreamRun;
 use crate::source::sink::RecordSink;
 
 /// Reads several streams that share one position.
@@ -42,7 +43,6 @@ pub struct GlobalSink(Arc<Inner>);
 struct Inner {
     context: Context,
     runs: HashMap<StreamDescriptor, Arc<StreamRun>>,
-    lanes: Mutex<Vec<Arc<Lane>>>,
     state: Arc<SharedState>,
 }
 
@@ -50,27 +50,33 @@ impl GlobalSink {
     /// A writer of its own for one stream; `None` when the stream is not part of this feed.
     ///
     /// Records of one writer keep their order; several writers for one stream may run in parallel.
-    /// A checkpoint of the writer replaces the stream's part of the GLOBAL state.
+    /// A checkpoint of a writer replaces the stream's part of the GLOBAL state; it covers what all
+    /// writers of the stream were given before it.
     pub fn stream(&self, descriptor: &StreamDescriptor) -> Option<RecordSink> {
         let run = self.0.runs.get(descriptor)?;
-        let lane = Arc::new(Lane::new(Arc::clone(run), 0));
-        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        // A lane whose writer is gone and whose rows were sent needs no flush any more.
-        lanes.retain(|lane| Arc::strong_count(lane) > 1 || !lane.is_empty());
-        lanes.push(Arc::clone(&lane));
-        Some(RecordSink::new(lane))
+        Some(RecordSink::new(Arc::new(run.open_lane(0))))
     }
 
     /// Emits a GLOBAL state behind everything written so far by any writer.
     ///
-    /// `shared` and the named streams' states replace what stood there; the others stay.
+    /// `shared` and the named streams' states replace what stood there; the others stay. Errors with
+    /// [`ConnectorError::stopped`] when the run should end here, the state being emitted; return it.
     pub async fn checkpoint(
         &self,
         shared: Option<RawJson>,
         streams: Vec<(StreamDescriptor, RawJson)>,
     ) -> Result<()> {
         self.flush().await?;
-        self.0.state.update(&self.0.context, shared, streams)
+        let waiting = self.0.runs.iter().filter_map(|(name, run)| {
+            let state = run.take_unsent()?;
+            Some((name.clone(), state))
+        });
+        let parts = waiting.chain(streams).collect();
+        self.0.state.update(&self.0.context, shared, parts)?;
+        match self.0.context.stop().is_cancelled() {
+            true => Err(ConnectorError::stopped()),
+            false => Ok(()),
+        }
     }
 
     /// The host of this run.
@@ -80,11 +86,21 @@ impl GlobalSink {
 
     /// Sends all open batches on.
     pub async fn flush(&self) -> Result<()> {
-        let lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for lane in lanes {
-            lane.flush(false).await?;
+        for run in self.0.runs.values() {
+            run.flush_all().await?;
+            run.publish(false).await?;
         }
         Ok(())
+    }
+
+    /// Sends open batches on before they grow old, for as long as it is polled.
+    async fn flush_by_age(&self) -> Result<()> {
+        let ages = self.0.runs.values().map(|run| run.settings.batch_age);
+        let mut tick = tokio::time::interval(ages.min().unwrap_or(Duration::from_secs(1)));
+        loop {
+            tick.tick().await;
+            self.flush().await?;
+        }
     }
 }
 
@@ -96,13 +112,20 @@ pub(crate) struct SharedState(Mutex<Parts>);
 struct Parts {
     shared: Option<RawJson>,
     streams: Vec<(StreamDescriptor, Option<RawJson>)>,
+    is_any_sent: bool,
 }
 
 impl SharedState {
     pub(super) fn new(streams: &[ConfiguredAirbyteStream], state: &InputState) -> Self {
         let names = streams.iter().map(|stream| stream.stream.descriptor());
-        let streams = names.map(|name| (name.clone(), state.stream(&name).cloned())).collect();
-        Self(Mutex::new(Parts { shared: state.shared().cloned(), streams }))
+        let streams = names
+            .map(|name| (name.clone(), state.stream(&name).cloned()))
+            .collect();
+        Self(Mutex::new(Parts {
+            shared: state.shared().cloned(),
+            streams,
+            is_any_sent: false,
+        }))
     }
 
     /// Replaces parts and emits the whole, under one lock so that states leave in order.
@@ -117,14 +140,34 @@ impl SharedState {
             parts.shared = shared;
         }
         for (descriptor, new) in streams {
-            match parts.streams.iter_mut().find(|(name, _)| *name == descriptor) {
+            match parts
+                .streams
+                .iter_mut()
+                .find(|(name, _)| *name == descriptor)
+            {
                 Some((_, old)) => *old = Some(new),
                 None => parts.streams.push((descriptor, Some(new))),
             }
         }
-        let streams = parts.streams.iter().cloned();
-        let streams = streams.map(|(name, state)| AirbyteStreamState::new(name, state)).collect();
-        let message = AirbyteStateMessage::global(parts.shared.clone(), streams);
+        parts.send(context)
+    }
+
+    /// A complete feed always ends with a state, be it the one it started from.
+    fn update_if_never(&self, context: &Context) -> Result<()> {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match parts.is_any_sent {
+            true => Ok(()),
+            false => parts.send(context),
+        }
+    }
+}
+
+impl Parts {
+    fn send(&mut self, context: &Context) -> Result<()> {
+        self.is_any_sent = true;
+        let streams = self.streams.iter().cloned();
+        let streams = streams.map(|(name, state)| AirbyteStreamState::new(name, state));
+        let message = AirbyteStateMessage::global(self.shared.clone(), streams.collect());
         context.emit(AirbyteMessage::State(message))
     }
 }
@@ -138,8 +181,29 @@ pub(super) async fn run(
     state: Arc<SharedState>,
     context: Context,
 ) -> Result<()> {
-    let runs = runs.into_iter().map(|run| (run.descriptor.as_ref().clone(), run)).collect();
-    let sink = GlobalSink(Arc::new(Inner { context, runs, lanes: Mutex::default(), state }));
-    feed.read(&streams, &input, sink.clone()).await?;
-    sink.flush().await
+    let by_name = runs
+        .iter()
+        .map(|run| (run.descriptor.as_ref().clone(), Arc::clone(run)));
+    let sink = GlobalSink(Arc::new(Inner {
+        context: context.clone(),
+        runs: by_name.collect(),
+        state: Arc::clone(&state),
+    }));
+    let ended = tokio::select! {
+        biased;
+        ended = feed.read(&streams, &input, sink.clone()) => ended,
+        Err(error) = sink.flush_by_age() => Err(error),
+    };
+    // Also after an error: what was read and marked until then is good.
+    let flushed = finish(&sink, &runs).await;
+    ended.and(flushed)?;
+    state.update_if_never(&context)
+}
+
+async fn finish(sink: &GlobalSink, runs: &[Arc<StreamRun>]) -> Result<()> {
+    sink.flush().await?;
+    for run in runs {
+        run.finish_states(None).await?;
+    }
+    Ok(())
 }

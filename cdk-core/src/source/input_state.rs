@@ -32,7 +32,10 @@ impl InputState {
         let messages: Vec<AirbyteStateMessage> = match text.as_bytes().first() {
             Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text).config_error(SHAPE)?;
-                let parsed = items.iter().enumerate().map(|(at, item)| parse_entry(item.get(), at));
+                let parsed = items
+                    .iter()
+                    .enumerate()
+                    .map(|(at, item)| parse_entry(item.get(), at));
                 parsed.collect::<Result<_>>()?
             }
             Some(b'{') => vec![parse_object(text)?],
@@ -56,7 +59,9 @@ impl InputState {
 
     /// The state of one stream.
     pub fn stream(&self, descriptor: &StreamDescriptor) -> Option<&RawJson> {
-        self.streams.get(descriptor).or_else(|| self.legacy.get(&descriptor.name))
+        self.streams
+            .get(descriptor)
+            .or_else(|| self.legacy.get(&descriptor.name))
     }
 
     /// The shared part of a GLOBAL state.
@@ -78,10 +83,14 @@ impl InputState {
             .map(|(descriptor, state)| (descriptor.clone(), Some(state.clone())));
         if let Some(shared) = &self.shared {
             let streams = streams.map(|(name, state)| AirbyteStreamState::new(name, state));
-            return vec![AirbyteStateMessage::global(Some(shared.clone()), streams.collect())];
+            return vec![AirbyteStateMessage::global(
+                Some(shared.clone()),
+                streams.collect(),
+            )];
         }
-        let mut messages: Vec<_> =
-            streams.map(|(name, state)| AirbyteStateMessage::stream(name, state)).collect();
+        let mut messages: Vec<_> = streams
+            .map(|(name, state)| AirbyteStateMessage::stream(name, state))
+            .collect();
         if !self.legacy.is_empty() {
             let data = RawJson::from_serialize(&self.legacy);
             messages.extend(data.ok().map(AirbyteStateMessage::legacy));
@@ -92,24 +101,34 @@ impl InputState {
     fn add_stream(&mut self, stream: Option<AirbyteStreamState>) {
         let Some(stream) = stream else { return };
         let descriptor = stream.stream_descriptor;
-        let state = stream.stream_state.filter(|state| !state.is_null() && !says_nothing(state));
+        let state = stream
+            .stream_state
+            .filter(|state| !state.is_null() && !says_nothing(state));
         // A stream without state is a reset of that stream.
-        let Some(state) = state else { return drop(self.streams.remove(&descriptor)) };
+        let Some(state) = state else {
+            return drop(self.streams.remove(&descriptor));
+        };
         if self.streams.insert(descriptor.clone(), state).is_some() {
-            tracing::warn!("Several states were given for stream {descriptor}; the last one is used.");
+            tracing::warn!(
+                "Several states were given for stream {descriptor}; the last one is used."
+            );
         }
     }
 
     fn add_global(&mut self, global: Option<AirbyteGlobalState>) {
         let Some(global) = global else { return };
         self.shared = global.shared_state.filter(|state| !state.is_null());
-        global.stream_states.into_iter().for_each(|stream| self.add_stream(Some(stream)));
+        global
+            .stream_states
+            .into_iter()
+            .for_each(|stream| self.add_stream(Some(stream)));
     }
 
     fn add_legacy(&mut self, data: Option<&RawJson>) {
         let parsed = data.map(RawJson::parse_as::<HashMap<String, RawJson>>);
         if let Some(Ok(by_name)) = parsed {
-            self.legacy.extend(by_name.into_iter().filter(|(_, state)| !state.is_null()));
+            self.legacy
+                .extend(by_name.into_iter().filter(|(_, state)| !state.is_null()));
         }
     }
 }
@@ -117,9 +136,9 @@ impl InputState {
 /// The reference CDK's mark on full-refresh streams, which our scheduler writes too.
 pub(super) const NO_CURSOR_KEY: &str = "__ab_no_cursor_state_message";
 
-/// The mark tells that there is nothing to resume from.
+/// The mark and the empty object tell that there is nothing to resume from.
 fn says_nothing(state: &RawJson) -> bool {
-    state.get().contains(NO_CURSOR_KEY)
+    state.get().contains(NO_CURSOR_KEY) || *state == RawJson::empty_object()
 }
 
 const SHAPE: &str = "The state is not a JSON list of Airbyte state messages. Give the list that an \
@@ -177,7 +196,10 @@ mod tests {
             "stream_state":{"id":12345678901234567890123}},"global_":null,"global":null,"data":null,
             "sourceStats":{"recordCount":1.0},"destinationStats":null}]"#;
         let state = InputState::parse(text).unwrap();
-        assert_eq!(state.stream(&users()).unwrap().get(), r#"{"id":12345678901234567890123}"#);
+        assert_eq!(
+            state.stream(&users()).unwrap().get(),
+            r#"{"id":12345678901234567890123}"#
+        );
     }
 
     #[test]
@@ -198,7 +220,11 @@ mod tests {
             r#"{"users":{"id":7}}"#,
         ] {
             let state = InputState::parse(text).unwrap();
-            assert_eq!(state.stream(&users()).unwrap().get(), r#"{"id":7}"#, "{text}");
+            assert_eq!(
+                state.stream(&users()).unwrap().get(),
+                r#"{"id":7}"#,
+                "{text}"
+            );
         }
     }
 
@@ -222,7 +248,10 @@ mod tests {
         for (text, start) in cases {
             let error = InputState::parse(text).unwrap_err();
             assert!(error.message().starts_with(start), "{text}: {error}");
-            assert_eq!(error.failure_type(), airbyte_protocol::FailureType::ConfigError);
+            assert_eq!(
+                error.failure_type(),
+                airbyte_protocol::FailureType::ConfigError
+            );
         }
     }
 }

@@ -5,7 +5,9 @@ mod erased;
 mod feed;
 mod input_state;
 mod lane;
+mod mode;
 mod read;
+mod run;
 mod sink;
 mod stream;
 

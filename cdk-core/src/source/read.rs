@@ -1,6 +1,6 @@
 //! The scheduler of `read`: partitions of all streams on a bounded pool, one failing stream never stops the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use airbyte_protocol::{
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::instrument::WithSubscriber;
 
 use crate::context::Context;
@@ -18,7 +19,9 @@ use crate::error::{ConnectorError, Result};
 use crate::source::erased::ReadArgs;
 use crate::source::feed::{self, GlobalFeed, SharedState};
 use crate::source::input_state::NO_CURSOR_KEY;
-use crate::source::lane::{Lane, StreamRun};
+use crate::source::lane::Lane;
+use crate::source::mode;
+use crate::source::run::StreamRun;
 use crate::source::stream::{AnyPartition, BoxedStream, Partitions, StreamRequest};
 use crate::source::{RecordSink, Source};
 
@@ -82,6 +85,8 @@ impl ReadSettings {
 
 /// After a stop signal, readers have this long to reach a checkpoint. The process exits within 10 s.
 const GRACE: Duration = Duration::from_secs(6);
+/// After a failure, what was read last has this long to find room in the queue.
+const SALVAGE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run<S: Source>(
     source: &S,
@@ -89,10 +94,14 @@ pub(super) async fn run<S: Source>(
     args: &ReadArgs,
     context: &Context,
 ) -> Result<()> {
-    let settings = source.read_settings(config).fit(context.events().budget().total_bytes());
+    let settings = source
+        .read_settings(config)
+        .fit(context.events().budget().total_bytes());
     let streams = source.streams(config, context).await?;
-    let mut by_name: HashMap<_, _> =
-        streams.into_iter().map(|stream| (stream.descriptor(), stream)).collect();
+    let by_name: HashMap<_, _> = streams
+        .into_iter()
+        .map(|stream| (stream.descriptor(), stream))
+        .collect();
     let feed = source.global_feed(config, &args.catalog, context).await?;
     let in_feed = feed.as_ref().map(|feed| feed.streams()).unwrap_or_default();
 
@@ -102,24 +111,21 @@ pub(super) async fn run<S: Source>(
         settings,
     };
     let mut tasks = JoinSet::new();
-    let mut failures = Vec::new();
+    let (mut failures, mut seen) = (Vec::new(), HashSet::new());
     for configured in &args.catalog.streams {
         let descriptor = configured.stream.descriptor();
         if in_feed.contains(&descriptor) {
             continue;
         }
-        match by_name.remove(&descriptor) {
-            Some(stream) => {
-                let run = reader.run_of(&descriptor, None);
+        let run = reader.run_of(&descriptor, None);
+        match choose(&by_name, configured, &mut seen) {
+            Ok((stream, configured)) => {
                 let state = args.state.stream(&descriptor).cloned();
-                let request = StreamRequest::new(configured.clone(), state, context.clone());
-                tasks.spawn(reader.clone().guarded(run, stream, request).with_current_subscriber());
+                let request = StreamRequest::new(configured, state, context.clone());
+                let read = reader.clone().guarded(run, stream, request);
+                tasks.spawn(read.with_current_subscriber());
             }
-            None => {
-                let run = reader.run_of(&descriptor, None);
-                let error = unknown_stream(&descriptor, by_name.keys());
-                failures.extend(report(&run, Err(error))?);
-            }
+            Err(error) => failures.extend(report(&run, Err(error))?),
         }
     }
     if let Some(feed) = feed {
@@ -130,6 +136,25 @@ pub(super) async fn run<S: Source>(
         failures.extend(reported?);
     }
     summarise(failures)
+}
+
+/// The source's stream for an entry of the catalog, and the entry as it can be read.
+fn choose(
+    streams: &HashMap<StreamDescriptor, BoxedStream>,
+    configured: &ConfiguredAirbyteStream,
+    seen: &mut HashSet<StreamDescriptor>,
+) -> Result<(BoxedStream, ConfiguredAirbyteStream)> {
+    let descriptor = configured.stream.descriptor();
+    let stream = streams
+        .get(&descriptor)
+        .ok_or_else(|| unknown_stream(&descriptor, streams.keys()))?;
+    if !seen.insert(descriptor.clone()) {
+        return Err(ConnectorError::config(format!(
+            "Stream {descriptor} stands in the catalog twice. Keep one entry."
+        )));
+    }
+    let configured = mode::resolve(&stream.definition(), configured.clone())?;
+    Ok((stream.clone(), configured))
 }
 
 /// Streams that did not complete, already reported to the host.
@@ -152,7 +177,12 @@ impl Reader {
         shared: Option<Arc<SharedState>>,
     ) -> Arc<StreamRun> {
         let (context, settings) = (self.context.clone(), self.settings.clone());
-        Arc::new(StreamRun::new(descriptor.clone(), context, settings, shared))
+        Arc::new(StreamRun::new(
+            descriptor.clone(),
+            context,
+            settings,
+            shared,
+        ))
     }
 
     /// Reads one stream and reports how it ended.
@@ -163,10 +193,8 @@ impl Reader {
         request: StreamRequest,
     ) -> Result<Option<Failure>> {
         let read = self.read_stream(Arc::clone(&run), stream, request);
-        let ended = match tokio::spawn(read.with_current_subscriber()).await {
-            Ok(ended) => ended,
-            Err(error) => Err(crashed(&run.descriptor.to_string(), &error)),
-        };
+        let task = AbortOnDropHandle::new(tokio::spawn(read.with_current_subscriber()));
+        let ended = joined(&run, task.await);
         if ended.is_err() {
             // Progress of the finished partitions is worth keeping.
             run.finish_states(None).await?;
@@ -182,41 +210,48 @@ impl Reader {
     ) -> Result<()> {
         let permit = self.permit().await?;
         run.status(AirbyteStreamStatus::Started)?;
-        let partitions = stream.0.partitions_dyn(&request).await?;
-        run.set_ordered(partitions.is_ordered).await;
+        let partitions = stream.0.partitions_dyn(&request);
+        let partitions = unless_overdue(&self.context, partitions).await??;
+        run.set_ordered(partitions.is_ordered);
         let request = Arc::new(request);
-        self.read_partitions(&run, &stream, &request, partitions, permit).await?;
-        run.finish_states(Some(last_resort(&request))).await
+        let mut tasks = JoinSet::new();
+        let reader = PartitionReader {
+            run: Arc::clone(&run),
+            stream,
+            request,
+        };
+        let started = self
+            .start_partitions(&reader, partitions, permit, &mut tasks)
+            .await;
+        join_partitions(&run, started, tasks).await?;
+        run.finish_states(Some(last_resort(&reader.request))).await
     }
 
-    async fn read_partitions(
+    /// Starts partition by partition as the pool has room, until the last one or the first failure.
+    async fn start_partitions(
         &self,
-        run: &Arc<StreamRun>,
-        stream: &BoxedStream,
-        request: &Arc<StreamRequest>,
+        reader: &PartitionReader,
         mut partitions: Partitions<AnyPartition>,
         first: OwnedSemaphorePermit,
+        tasks: &mut JoinSet<Result<()>>,
     ) -> Result<()> {
-        let mut tasks = JoinSet::new();
         let mut free = Some(first);
         let mut number = 0;
-        while let Some(partition) = partitions.items.next().await {
+        while let Some(partition) = unless_overdue(&self.context, partitions.items.next()).await? {
+            let partition = partition?;
             let permit = match free.take() {
                 Some(permit) => permit,
-                None => tokio::select! {
-                    permit = self.permit() => permit?,
-                    Some(ended) = tasks.join_next() => { joined(run, ended)?; self.permit().await? }
-                },
+                None => self.permit().await?,
             };
-            let lane = Arc::new(Lane::new(Arc::clone(run), number));
-            let read = read_partition(lane, stream.clone(), partition?, Arc::clone(request), permit);
+            while let Some(ended) = tasks.try_join_next() {
+                joined(&reader.run, ended)?;
+            }
+            if reader.run.has_failed() {
+                return Ok(());
+            }
+            let read = reader.clone().read(number, partition, permit);
             tasks.spawn(read.with_current_subscriber());
             number += 1;
-        }
-        // Without this a stream of no partition would keep its place in the pool.
-        drop(free);
-        while let Some(ended) = tasks.join_next().await {
-            joined(run, ended)?;
         }
         Ok(())
     }
@@ -224,22 +259,35 @@ impl Reader {
     async fn read_feed(&self, feed: Box<dyn GlobalFeed>, args: &ReadArgs) -> Result<Vec<Failure>> {
         let members = feed.streams();
         let streams = args.catalog.streams.iter();
-        let streams: Vec<ConfiguredAirbyteStream> =
-            streams.filter(|stream| members.contains(&stream.stream.descriptor())).cloned().collect();
+        let streams: Vec<ConfiguredAirbyteStream> = streams
+            .filter(|stream| members.contains(&stream.stream.descriptor()))
+            .cloned()
+            .collect();
         let state = Arc::new(SharedState::new(&streams, &args.state));
         let runs: Vec<_> = streams
             .iter()
             .map(|stream| self.run_of(&stream.stream.descriptor(), Some(Arc::clone(&state))))
             .collect();
-        runs.iter().try_for_each(|run| run.status(AirbyteStreamStatus::Started))?;
+        runs.iter()
+            .try_for_each(|run| run.status(AirbyteStreamStatus::Started))?;
         let context = self.context.clone();
-        let read = feed::run(feed, streams, runs.clone(), args.state.clone(), state, context);
-        let mut read = tokio::spawn(read.with_current_subscriber());
-        let overdue = overdue(&self.context);
-        let ended = tokio::select! {
-            biased;
-            ended = &mut read => ended.unwrap_or_else(|error| Err(crashed("of the change feed", &error))),
-            () = overdue => { read.abort(); Err(ConnectorError::stopped()) }
+        let read = feed::run(
+            feed,
+            streams,
+            runs.clone(),
+            args.state.clone(),
+            state,
+            context,
+        );
+        let mut read = AbortOnDropHandle::new(tokio::spawn(read.with_current_subscriber()));
+        let ended = match unless_overdue(&self.context, &mut read).await {
+            Ok(ended) => ended.unwrap_or_else(|error| Err(crashed("of the change feed", &error))),
+            Err(stopped) => {
+                read.abort();
+                // Nothing may be emitted any more once the streams are INCOMPLETE.
+                drop(read.await);
+                Err(stopped)
+            }
         };
         report_feed(&self.context, &runs, ended)
     }
@@ -255,39 +303,89 @@ impl Reader {
     }
 }
 
-async fn read_partition(
-    lane: Arc<Lane>,
+/// Reads partitions of one stream.
+#[derive(Clone)]
+struct PartitionReader {
+    run: Arc<StreamRun>,
     stream: BoxedStream,
-    partition: AnyPartition,
     request: Arc<StreamRequest>,
-    _permit: OwnedSemaphorePermit,
-) -> Result<()> {
-    let run = Arc::clone(&lane.run);
-    let _wait = run.context.events().progress().wait(|| {
-        format!("stream {} waits for the source to yield records", run.descriptor)
-    });
-    let mut sink = RecordSink::new(Arc::clone(&lane));
-    let read = stream.0.read_dyn(partition, &request, &mut sink);
-    tokio::pin!(read);
-    let mut tick = tokio::time::interval(run.settings.batch_age);
-    let overdue = overdue(&run.context);
-    tokio::pin!(overdue);
-    loop {
-        tokio::select! {
-            biased;
-            ended = &mut read => { ended?; break; }
-            _ = tick.tick() => lane.flush_older_than(run.settings.batch_age).await?,
-            () = &mut overdue => return Err(ConnectorError::stopped()),
-        }
-    }
-    lane.flush(false).await?;
-    run.finish_partition(lane.partition()).await
 }
 
-/// Ends when the run was asked to stop and did not within [`GRACE`].
-async fn overdue(context: &Context) {
-    context.stop().cancelled().await;
-    tokio::time::sleep(GRACE).await;
+impl PartitionReader {
+    async fn read(
+        self,
+        number: u64,
+        partition: AnyPartition,
+        _permit: OwnedSemaphorePermit,
+    ) -> Result<()> {
+        let run = &self.run;
+        let lane = Arc::new(run.open_lane(number));
+        let _wait = run.context.events().progress().wait(|| {
+            format!(
+                "stream {} waits for the source to yield records",
+                run.descriptor
+            )
+        });
+        if let Err(error) = self.read_into(&lane, partition).await {
+            run.fail();
+            // What was read and marked until then is good. A destination that hangs must not hold up a stop.
+            let salvage = tokio::time::timeout(SALVAGE, lane.flush(true));
+            if let Ok(Err(lost)) = salvage.await {
+                tracing::debug!(
+                    "What stream {} had read last was not sent: {lost}",
+                    run.descriptor
+                );
+            }
+            return Err(error);
+        }
+        lane.flush(false).await?;
+        run.finish_partition(lane.partition()).await
+    }
+
+    async fn read_into(&self, lane: &Arc<Lane>, partition: AnyPartition) -> Result<()> {
+        let mut sink = RecordSink::new(Arc::clone(lane));
+        let read = self.stream.0.read_dyn(partition, &self.request, &mut sink);
+        tokio::select! {
+            biased;
+            ended = unless_overdue(&self.run.context, read) => ended?,
+            Err(error) = lane.flush_by_age(self.run.settings.batch_age) => Err(error),
+        }
+    }
+}
+
+/// Waits for all partitions; the first failure, or that of starting them, ends the others.
+async fn join_partitions(
+    run: &StreamRun,
+    started: Result<()>,
+    mut tasks: JoinSet<Result<()>>,
+) -> Result<()> {
+    let mut ended = started;
+    while ended.as_ref().err().is_none_or(ConnectorError::is_stop) {
+        let Some(next) = tasks.join_next().await else {
+            break;
+        };
+        // On a stop, all readers get to their next checkpoint.
+        ended = match (ended, joined(run, next)) {
+            (Err(stop), Ok(())) => Err(stop),
+            (_, next) => next,
+        };
+    }
+    // Nothing may be emitted any more once the stream is INCOMPLETE.
+    tasks.shutdown().await;
+    ended
+}
+
+/// The value of `wait`, unless the run was asked to stop and `wait` is not over within [`GRACE`].
+async fn unless_overdue<T>(context: &Context, wait: impl Future<Output = T>) -> Result<T> {
+    let overdue = async {
+        context.stop().cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        value = wait => Ok(value),
+        () = overdue => Err(ConnectorError::stopped()),
+    }
 }
 
 /// Tells the host how a feed ended: one error for all its streams.
@@ -305,7 +403,10 @@ fn report_feed(
     }
     runs.iter().try_for_each(|run| run.status(status))?;
     let names: Vec<_> = runs.iter().map(|run| run.descriptor.to_string()).collect();
-    let failure = ended.err().map(|error| Failure { streams: names.join(", "), error });
+    let failure = ended.err().map(|error| Failure {
+        streams: names.join(", "),
+        error,
+    });
     Ok(failure.into_iter().collect())
 }
 
@@ -327,7 +428,10 @@ fn report(run: &StreamRun, ended: Result<()>) -> Result<Option<Failure>> {
     let error = error.with_stream(&run.descriptor);
     emit_failure(&run.context, &error)?;
     run.status(AirbyteStreamStatus::Incomplete)?;
-    Ok(Some(Failure { streams: run.descriptor.to_string(), error }))
+    Ok(Some(Failure {
+        streams: run.descriptor.to_string(),
+        error,
+    }))
 }
 
 /// One error for all failed streams; it is of the type that asks most of the user.
@@ -338,15 +442,27 @@ fn summarise(failures: Vec<Failure>) -> Result<()> {
     if failures.iter().all(|failure| failure.error.is_stop()) {
         return Err(ConnectorError::stopped());
     }
-    let failed: Vec<_> = failures.iter().filter(|failure| !failure.error.is_stop()).collect();
-    let has = |kind| failed.iter().any(|failure| failure.error.failure_type() == kind);
+    let failed: Vec<_> = failures
+        .iter()
+        .filter(|failure| !failure.error.is_stop())
+        .collect();
+    let has = |kind| {
+        failed
+            .iter()
+            .any(|failure| failure.error.failure_type() == kind)
+    };
     let kind = [FailureType::ConfigError, FailureType::SystemError]
         .into_iter()
         .find(|kind| has(*kind))
         .unwrap_or(FailureType::TransientError);
-    let list: Vec<_> =
-        failed.iter().map(|failure| format!("{}: {}", failure.streams, failure.error)).collect();
-    let text = format!("These streams did not sync successfully. {}", list.join(" | "));
+    let list: Vec<_> = failed
+        .iter()
+        .map(|failure| format!("{}: {}", failure.streams, failure.error))
+        .collect();
+    let text = format!(
+        "These streams did not sync successfully. {}",
+        list.join(" | ")
+    );
     Err(ConnectorError::new(kind, text))
 }
 

@@ -38,7 +38,11 @@ impl RecordSink {
             rows.push(record).map_err(|error| self.unwritable(error))?;
             self.bound(rows)
         })?;
-        if is_full { self.lane.flush(false).await } else { Ok(()) }
+        if is_full {
+            self.lane.flush(false).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Emits one record together with the changes made to it on the way.
@@ -47,13 +51,21 @@ impl RecordSink {
         record: &T,
         changes: Vec<AirbyteRecordMessageMetaChange>,
     ) -> Result<()> {
-        let meta = AirbyteRecordMessageMeta { changes, ..Default::default() };
+        let meta = AirbyteRecordMessageMeta {
+            changes,
+            ..Default::default()
+        };
         let is_full = self.lane.add(|rows| {
             rows.push(record).map_err(|error| self.unwritable(error))?;
-            rows.set_meta(&meta).map_err(|error| self.unwritable(error))?;
+            rows.set_meta(&meta)
+                .map_err(|error| self.unwritable(error))?;
             self.bound(rows)
         })?;
-        if is_full { self.lane.flush(false).await } else { Ok(()) }
+        if is_full {
+            self.lane.flush(false).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Emits a record whose JSON text is at hand: the text of one object. It is copied, not parsed.
@@ -63,7 +75,11 @@ impl RecordSink {
             rows.push_raw(data);
             self.bound(rows)
         })?;
-        if is_full { self.lane.flush(false).await } else { Ok(()) }
+        if is_full {
+            self.lane.flush(false).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Marks a point to resume from: `state` covers every record given to this sink so far (and, with
@@ -81,7 +97,11 @@ impl RecordSink {
         if self.lane.note_checkpoint(state) || is_stopping {
             self.lane.flush(is_stopping).await?;
         }
-        if is_stopping { Err(ConnectorError::stopped()) } else { Ok(()) }
+        if is_stopping {
+            Err(ConnectorError::stopped())
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends the open batch on, e.g. before a long wait for new data.
@@ -102,12 +122,18 @@ impl RecordSink {
     #[inline]
     fn bound(&self, rows: &mut JsonRows) -> Result<()> {
         let limit = self.lane.run.settings.max_record_bytes;
-        if rows.last_len() <= limit { Ok(()) } else { self.shrink(rows, limit) }
+        if rows.last_len() <= limit {
+            Ok(())
+        } else {
+            self.shrink(rows, limit)
+        }
     }
 
     #[cold]
     fn shrink(&self, rows: &mut JsonRows, limit: usize) -> Result<()> {
-        let Some(row) = rows.pop() else { return Ok(()) };
+        let Some((row, extras)) = rows.pop() else {
+            return Ok(());
+        };
         let (data, changes) = null_largest(&row, limit).map_err(|error| {
             error
                 .with_internal(format!("{} bytes, limit {limit}", row.len()))
@@ -120,7 +146,11 @@ impl RecordSink {
             changes.len()
         );
         rows.push_raw(&data);
-        let meta = AirbyteRecordMessageMeta { changes, ..Default::default() };
+        let meta = extras.meta.as_deref().map(serde_json::from_str);
+        let meta: Option<AirbyteRecordMessageMeta> =
+            meta.transpose().map_err(|error| self.unwritable(error))?;
+        let mut meta = meta.unwrap_or_default();
+        meta.changes.extend(changes);
         rows.set_meta(&meta).map_err(|error| self.unwritable(error))
     }
 }
@@ -132,8 +162,9 @@ fn null_largest(
 ) -> Result<(String, Vec<AirbyteRecordMessageMetaChange>)> {
     const TOO_LARGE: &str = "A record is larger than the record size limit and its fields could not be \
         read to null the largest ones.";
-    let members: Vec<_> =
-        codec::fields(object).collect::<Result<_, _>>().system_error(TOO_LARGE)?;
+    let members: Vec<_> = codec::fields(object)
+        .collect::<Result<_, _>>()
+        .system_error(TOO_LARGE)?;
     let mut by_size: Vec<usize> = (0..members.len()).collect();
     by_size.sort_by_key(|at| std::cmp::Reverse(members[*at].1.len()));
     let mut size = object.len();
@@ -173,7 +204,10 @@ mod tests {
         let big = "x".repeat(100);
         let object = format!(r#"{{"id":1,"a":"{big}","b":"{big}y","c":"small"}}"#);
         let (data, changes) = null_largest(&object, 150).unwrap();
-        assert_eq!(data, format!(r#"{{"id":1,"a":"{big}","b":null,"c":"small"}}"#));
+        assert_eq!(
+            data,
+            format!(r#"{{"id":1,"a":"{big}","b":null,"c":"small"}}"#)
+        );
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].field, "b");
         assert_eq!(changes[0].reason, ChangeReason::SourceRecordSizeLimitation);

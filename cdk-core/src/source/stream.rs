@@ -69,7 +69,11 @@ impl StreamRequest {
         state: Option<RawJson>,
         context: Context,
     ) -> Self {
-        Self { configured, state, context }
+        Self {
+            configured,
+            state,
+            context,
+        }
     }
 
     /// The stream as configured: schema (with deselected columns left out), modes, cursor, key.
@@ -91,13 +95,17 @@ impl StreamRequest {
     ///
     /// A state of another shape is a config error that says to reset the stream.
     pub fn state_as<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let Some(state) = &self.state else { return Ok(None) };
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
         let descriptor = self.configured.stream.descriptor();
         let parsed = state.parse_as().config_error(format!(
             "The saved state of stream {descriptor} has a shape this connector does not know. \
              Reset the stream to read it from the start."
         ));
-        parsed.map(Some).map_err(|error| error.with_stream(&descriptor))
+        parsed
+            .map(Some)
+            .map_err(|error| error.with_stream(&descriptor))
     }
 
     /// The host of this run.
@@ -125,7 +133,10 @@ impl<P: Send + 'static> Partitions<P> {
 
     /// Partitions that are found while others are read; pulled one at a time.
     pub fn lazy(items: impl futures::Stream<Item = Result<P>> + Send + 'static) -> Self {
-        Self { items: items.boxed(), is_ordered: true }
+        Self {
+            items: items.boxed(),
+            is_ordered: true,
+        }
     }
 
     /// States stand for themselves: each checkpoint covers all that was emitted before it, whichever
@@ -141,7 +152,9 @@ impl<P: Send + 'static> Partitions<P> {
 
 impl<P> std::fmt::Debug for Partitions<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Partitions").field("is_ordered", &self.is_ordered).finish_non_exhaustive()
+        f.debug_struct("Partitions")
+            .field("is_ordered", &self.is_ordered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +183,10 @@ impl<S: Stream> DynStream for S {
     async fn partitions_dyn(&self, request: &StreamRequest) -> Result<Partitions<AnyPartition>> {
         let Partitions { items, is_ordered } = self.partitions(request).await?;
         let items = items.map(|item| item.map(|partition| Box::new(partition) as AnyPartition));
-        Ok(Partitions { items: items.boxed(), is_ordered })
+        Ok(Partitions {
+            items: items.boxed(),
+            is_ordered,
+        })
     }
 
     async fn read_dyn(

@@ -59,7 +59,11 @@ pub(super) struct Outcome {
 impl Outcome {
     /// Streams that arrived completely and are visible.
     pub(super) fn completed(&self) -> impl Iterator<Item = &StreamDescriptor> {
-        let complete = self.written.streams.iter().filter(|report| report.end == StreamEnd::Complete);
+        let complete = self
+            .written
+            .streams
+            .iter()
+            .filter(|report| report.end == StreamEnd::Complete);
         complete.map(|report| &report.stream)
     }
 }
@@ -89,17 +93,35 @@ impl Attempt<'_> {
             catalog: plan::destination_catalog(self.streams, self.names),
         };
         let writing = tokio::spawn(
-            async move { destination.write_dyn(args, for_destination, &destination_context).await }
-                .with_current_subscriber(),
+            async move {
+                destination
+                    .write_dyn(args, for_destination, &destination_context)
+                    .await
+            }
+            .with_current_subscriber(),
         );
-        let reading = Side { what: "source", task: reading };
-        let writing = Side { what: "destination", task: writing };
+        let reading = Side {
+            what: "source",
+            task: reading,
+        };
+        let writing = Side {
+            what: "destination",
+            task: writing,
+        };
 
         let mut outcome = Outcome::default();
         let (configs, config_changes) = tokio::sync::mpsc::unbounded_channel();
-        let mut pump = Pump { attempt: self, outcome: &mut outcome, configs };
+        let mut pump = Pump {
+            attempt: self,
+            outcome: &mut outcome,
+            configs,
+        };
         let pumping = pump.run(from_source, to_destination, reading, &source_stop);
-        let mut keeper = Keeper { attempt: self, saved, failure: None };
+        let mut keeper = Keeper {
+            attempt: self,
+            saved,
+            failure: None,
+        };
         let keeping = keeper.run(from_destination, config_changes, writing, &source_stop);
         let (read, written) = tokio::join!(pumping, keeping);
         let failure = keeper.failure.take();
@@ -120,7 +142,10 @@ impl Attempt<'_> {
                     self.rename_here(&mut stream.stream);
                 }
                 for failure in report.failures.drain(..) {
-                    let name = failure.stream().and_then(|name| self.names.here(name)).cloned();
+                    let name = failure
+                        .stream()
+                        .and_then(|name| self.names.here(name))
+                        .cloned();
                     match name {
                         Some(name) => drop(outcome.failures.insert(name, failure)),
                         None => destination_error = Some(failure),
@@ -134,7 +159,9 @@ impl Attempt<'_> {
         // failed destination caused.
         let is_news = outcome.failures.is_empty() && destination_error.is_none();
         let is_stopped = self.parts.stop.is_cancelled();
-        let source_error = read.err().filter(|error| is_news && (is_stopped || !error.is_stop()));
+        let source_error = read
+            .err()
+            .filter(|error| is_news && (is_stopped || !error.is_stop()));
         outcome.error = keeper_failure.or(destination_error).or(source_error);
         outcome
     }
@@ -151,7 +178,12 @@ impl Attempt<'_> {
 
     fn context(&self, events: EventSender, stop: CancellationToken) -> Context {
         let parts = self.parts;
-        Context::with_host(events, Arc::clone(&parts.clock), parts.secrets.clone(), stop)
+        Context::with_host(
+            events,
+            Arc::clone(&parts.clock),
+            parts.secrets.clone(),
+            stop,
+        )
     }
 }
 
@@ -165,7 +197,8 @@ impl<T> Side<T> {
     async fn join(&mut self) -> Result<T> {
         let what = self.what;
         (&mut self.task).await.unwrap_or_else(|error| {
-            let text = format!("The {what} crashed. This is a bug of the connector; the log shows where.");
+            let text =
+                format!("The {what} crashed. This is a bug of the connector; the log shows where.");
             Err(ConnectorError::system(text).with_internal(error.to_string()))
         })
     }
@@ -236,7 +269,11 @@ impl Pump<'_> {
                 *records += batch.len() as u64;
                 *bytes += batch.bytes() as u64;
                 let (records, bytes) = (*records, *bytes);
-                self.tell(SyncEvent::Progress { stream: name, records, bytes });
+                self.tell(SyncEvent::Progress {
+                    stream: name,
+                    records,
+                    bytes,
+                });
                 destination.records(batch.renamed(there)).await
             }
             Event::Message(message) => self.message(*message, destination).await,
@@ -271,7 +308,10 @@ impl Pump<'_> {
     fn trace(&mut self, mut trace: AirbyteTraceMessage, destination: &EventSender) -> Result<()> {
         if let Some(error) = &trace.error {
             let error = ConnectorError::from_trace(error);
-            tracing::error!(stream = error.stream().map(tracing::field::display), "{error}");
+            tracing::error!(
+                stream = error.stream().map(tracing::field::display),
+                "{error}"
+            );
             if let Some(stream) = error.stream().cloned() {
                 self.outcome.failures.entry(stream).or_insert(error);
             }
@@ -279,12 +319,22 @@ impl Pump<'_> {
         if let Some(estimate) = &trace.estimate {
             let mut stream = StreamDescriptor::new(estimate.name.clone());
             stream.namespace.clone_from(&estimate.namespace);
-            self.tell(SyncEvent::Estimate { stream, rows: estimate.row_estimate });
+            self.tell(SyncEvent::Estimate {
+                stream,
+                rows: estimate.row_estimate,
+            });
         }
-        let Some(status) = &mut trace.stream_status else { return Ok(()) };
+        let Some(status) = &mut trace.stream_status else {
+            return Ok(());
+        };
         let stream = status.stream_descriptor.clone();
-        self.tell(SyncEvent::StreamStatus { stream: stream.clone(), status: status.status });
-        let Some(there) = self.attempt.names.there(&stream) else { return Ok(()) };
+        self.tell(SyncEvent::StreamStatus {
+            stream: stream.clone(),
+            status: status.status,
+        });
+        let Some(there) = self.attempt.names.there(&stream) else {
+            return Ok(());
+        };
         status.stream_descriptor = there.as_ref().clone();
         if status.status == AirbyteStreamStatus::Started {
             return Ok(());
@@ -295,7 +345,11 @@ impl Pump<'_> {
     /// Returns once the config is saved: the source may wait for that before it uses a credential.
     async fn save_config(&self, config: RawJson) {
         let (saved, done) = tokio::sync::oneshot::channel();
-        let change = ConfigChange { side: SyncSide::Source, config, saved };
+        let change = ConfigChange {
+            side: SyncSide::Source,
+            config,
+            saved,
+        };
         if self.configs.send(change).is_ok() {
             // An error means that saving failed, which ends the attempt by itself.
             let _ = done.await;
@@ -414,9 +468,10 @@ impl Keeper<'_> {
     fn remember(&mut self, side: SyncSide, current: RawJson) -> bool {
         let (given, kept) = match side {
             SyncSide::Source => (self.attempt.source_config, &mut self.saved.source_config),
-            SyncSide::Destination => {
-                (self.attempt.destination_config, &mut self.saved.destination_config)
-            }
+            SyncSide::Destination => (
+                self.attempt.destination_config,
+                &mut self.saved.destination_config,
+            ),
         };
         let given = match kept.take() {
             Some(before) => before.given,
@@ -428,7 +483,11 @@ impl Keeper<'_> {
 
     /// Without its state a sync must not go on: it would repeat or lose records at the next run.
     async fn save(&mut self, stop_source: &CancellationToken) -> bool {
-        let saved = self.attempt.store.save(&self.attempt.parts.connection, self.saved).await;
+        let saved = self
+            .attempt
+            .store
+            .save(&self.attempt.parts.connection, self.saved)
+            .await;
         match saved {
             Ok(()) => true,
             Err(error) => {

@@ -65,7 +65,10 @@ impl StreamSelection {
 
     /// Sets the primary key: top-level fields. Ignored when the source defines one.
     #[must_use]
-    pub fn with_primary_key<F: Into<String>>(mut self, fields: impl IntoIterator<Item = F>) -> Self {
+    pub fn with_primary_key<F: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = F>,
+    ) -> Self {
         self.primary_key = Some(fields.into_iter().map(|field| vec![field.into()]).collect());
         self
     }
@@ -279,12 +282,16 @@ impl SyncBuilder {
 
 impl std::fmt::Debug for SyncBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SyncBuilder").field("connection", &self.parts.connection).finish_non_exhaustive()
+        f.debug_struct("SyncBuilder")
+            .field("connection", &self.parts.connection)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Sync {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sync").field("connection", &self.parts.connection).finish_non_exhaustive()
+        f.debug_struct("Sync")
+            .field("connection", &self.parts.connection)
+            .finish_non_exhaustive()
     }
 }

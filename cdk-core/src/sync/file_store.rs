@@ -22,18 +22,28 @@ pub struct FileStateStore {
 impl FileStateStore {
     /// A store in `directory`, which is made when the first state is saved.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self {
+            directory: directory.into(),
+        }
     }
 
     /// The file of a connection. Characters that don't belong into file names are encoded.
     pub fn path(&self, connection: &str) -> PathBuf {
-        self.directory.join(format!("{}.json", file_name(connection)))
+        self.directory
+            .join(format!("{}.json", file_name(connection)))
     }
 
     fn open_lock(&self, connection: &str) -> io::Result<File> {
         fs::create_dir_all(&self.directory)?;
-        let path = self.directory.join(format!("{}.lock", file_name(connection)));
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+        let path = self
+            .directory
+            .join(format!("{}.lock", file_name(connection)));
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
     }
 }
 
@@ -84,7 +94,12 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let new = path.with_extension("json.new");
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
@@ -112,7 +127,10 @@ mod tests {
     async fn what_was_saved_comes_back_for_its_connection_only() {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStateStore::new(dir.path().join("state"));
-        let saved = SavedConnection { sync_id: 5, ..Default::default() };
+        let saved = SavedConnection {
+            sync_id: 5,
+            ..Default::default()
+        };
         assert_eq!(store.load("PostgreSQL → MinIO").await.unwrap(), None);
         store.save("PostgreSQL → MinIO", &saved).await.unwrap();
         assert_eq!(store.load("PostgreSQL → MinIO").await.unwrap(), Some(saved));
@@ -125,7 +143,10 @@ mod tests {
         let store = FileStateStore::new(dir.path());
         let lease = store.acquire("a").await.unwrap();
         let error = store.acquire("a").await.unwrap_err();
-        assert!(error.message().contains("Another sync of connection a"), "{error}");
+        assert!(
+            error.message().contains("Another sync of connection a"),
+            "{error}"
+        );
         store.acquire("b").await.unwrap();
         drop(lease);
         store.acquire("a").await.unwrap();

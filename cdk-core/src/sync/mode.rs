@@ -33,8 +33,14 @@ impl Mode {
     /// The mode a stream gets when nobody chose: deduped where cursor and key are known, else overwrite.
     pub fn default_for(stream: &AirbyteStream) -> Self {
         let has_cursor = stream.source_defined_cursor == Some(true)
-            || stream.default_cursor_field.as_ref().is_some_and(|path| !path.is_empty());
-        let has_key = stream.source_defined_primary_key.as_ref().is_some_and(|key| !key.is_empty());
+            || stream
+                .default_cursor_field
+                .as_ref()
+                .is_some_and(|path| !path.is_empty());
+        let has_key = stream
+            .source_defined_primary_key
+            .as_ref()
+            .is_some_and(|key| !key.is_empty());
         if stream.supports(SyncMode::Incremental) && has_cursor && has_key {
             Self::IncrementalDeduped
         } else {
@@ -62,12 +68,18 @@ impl Mode {
 
     /// True when one row per primary key is kept.
     pub fn is_deduped(self) -> bool {
-        matches!(self, Self::IncrementalDeduped | Self::FullRefreshOverwriteDeduped)
+        matches!(
+            self,
+            Self::IncrementalDeduped | Self::FullRefreshOverwriteDeduped
+        )
     }
 
     /// True when the old data goes once the new is complete.
     pub fn is_overwrite(self) -> bool {
-        matches!(self, Self::FullRefreshOverwrite | Self::FullRefreshOverwriteDeduped)
+        matches!(
+            self,
+            Self::FullRefreshOverwrite | Self::FullRefreshOverwriteDeduped
+        )
     }
 }
 
@@ -96,10 +108,22 @@ impl FromStr for Mode {
             .join("_");
         let words = words.replace("_append_dedup", "_deduped");
         let known = Self::ALL.into_iter();
-        known.clone().find(|mode| [mode.to_string(), mode.to_string().replace("deduped", "dedup")].contains(&words)).ok_or_else(|| {
-            let known: Vec<_> = known.map(|mode| mode.to_string()).collect();
-            format!("`{text}` is not a sync mode. Choose one of {}.", known.join(", "))
-        })
+        known
+            .clone()
+            .find(|mode| {
+                [
+                    mode.to_string(),
+                    mode.to_string().replace("deduped", "dedup"),
+                ]
+                .contains(&words)
+            })
+            .ok_or_else(|| {
+                let known: Vec<_> = known.map(|mode| mode.to_string()).collect();
+                format!(
+                    "`{text}` is not a sync mode. Choose one of {}.",
+                    known.join(", ")
+                )
+            })
     }
 }
 
@@ -119,6 +143,11 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(mode), "{text}");
         }
-        assert!("sometimes".parse::<Mode>().unwrap_err().contains("full_refresh_append"));
+        assert!(
+            "sometimes"
+                .parse::<Mode>()
+                .unwrap_err()
+                .contains("full_refresh_append")
+        );
     }
 }

@@ -73,7 +73,9 @@ impl NameMap {
 
     /// A state under the destination's names.
     pub(super) fn state_there(&self, state: AirbyteStateMessage) -> AirbyteStateMessage {
-        rename(state, |name| self.there(name).map(|there| there.as_ref().clone()))
+        rename(state, |name| {
+            self.there(name).map(|there| there.as_ref().clone())
+        })
     }
 
     /// A state under the source's names.
@@ -87,7 +89,10 @@ fn rename(
     name: impl Fn(&StreamDescriptor) -> Option<StreamDescriptor>,
 ) -> AirbyteStateMessage {
     let own = state.stream.iter_mut();
-    let global = state.global.iter_mut().flat_map(|global| &mut global.stream_states);
+    let global = state
+        .global
+        .iter_mut()
+        .flat_map(|global| &mut global.stream_states);
     for stream in own.chain(global) {
         if let Some(renamed) = name(&stream.stream_descriptor) {
             stream.stream_descriptor = renamed;
@@ -111,10 +116,26 @@ mod tests {
         let users = named(Some("public"), "users");
         let custom = Namespace::Custom("production_${SOURCE_NAMESPACE}".to_owned());
         for (rule, source, expected) in [
-            (Namespace::Destination, users.clone(), named(None, "p_users")),
-            (Namespace::Source, users.clone(), named(Some("public"), "p_users")),
-            (custom.clone(), users.clone(), named(Some("production_public"), "p_users")),
-            (custom, named(None, "users"), named(Some("production_"), "p_users")),
+            (
+                Namespace::Destination,
+                users.clone(),
+                named(None, "p_users"),
+            ),
+            (
+                Namespace::Source,
+                users.clone(),
+                named(Some("public"), "p_users"),
+            ),
+            (
+                custom.clone(),
+                users.clone(),
+                named(Some("production_public"), "p_users"),
+            ),
+            (
+                custom,
+                named(None, "users"),
+                named(Some("production_"), "p_users"),
+            ),
             (
                 Namespace::Custom("${SOURCE_NAMESPACE}".to_owned()),
                 named(None, "users"),

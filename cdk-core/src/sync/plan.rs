@@ -58,7 +58,10 @@ fn find<'a>(catalog: &'a AirbyteCatalog, wanted: &StreamDescriptor) -> Result<&'
     match found.as_slice() {
         [stream] => Ok(stream),
         [] => {
-            let known = catalog.streams.iter().map(|stream| stream.descriptor().to_string());
+            let known = catalog
+                .streams
+                .iter()
+                .map(|stream| stream.descriptor().to_string());
             let known: Vec<_> = known.take(20).collect();
             Err(ConnectorError::config(format!(
                 "The source has no stream {wanted}. It has: {}.",
@@ -66,7 +69,10 @@ fn find<'a>(catalog: &'a AirbyteCatalog, wanted: &StreamDescriptor) -> Result<&'
             )))
         }
         several => {
-            let several: Vec<_> = several.iter().map(|stream| stream.descriptor().to_string()).collect();
+            let several: Vec<_> = several
+                .iter()
+                .map(|stream| stream.descriptor().to_string())
+                .collect();
             Err(ConnectorError::config(format!(
                 "Several streams are called {wanted}: {}. Name the namespace too.",
                 several.join(", ")
@@ -86,7 +92,12 @@ fn plan_stream(stream: &AirbyteStream, selection: &StreamSelection) -> Result<Pl
         .or_else(|| cursor_problem(&configured))
         .or_else(|| key_problem(&configured, mode));
     match problem {
-        None => Ok(PlannedStream { name, mode, configured, is_refresh: selection.is_refresh }),
+        None => Ok(PlannedStream {
+            name,
+            mode,
+            configured,
+            is_refresh: selection.is_refresh,
+        }),
         Some(problem) => {
             let text = format!("Stream {name} can't be synced in mode {mode}: {problem}");
             Err(ConnectorError::config(text).with_stream(&name))
@@ -109,9 +120,8 @@ fn cursor_problem(configured: &ConfiguredAirbyteStream) -> Option<String> {
     }
     match configured.cursor() {
         None => Some("it needs a cursor field; set `cursor_field`.".to_owned()),
-        Some(path) => unknown_field(configured, path).map(|field| {
-            format!("its cursor field `{field}` is not among the stream's fields.")
-        }),
+        Some(path) => unknown_field(configured, path)
+            .map(|field| format!("its cursor field `{field}` is not among the stream's fields.")),
     }
 }
 
@@ -121,15 +131,22 @@ fn key_problem(configured: &ConfiguredAirbyteStream, mode: Mode) -> Option<Strin
     }
     match configured.key() {
         None | Some([]) => Some("it needs a primary key; set `primary_key`.".to_owned()),
-        Some(key) => key.iter().find_map(|path| unknown_field(configured, path)).map(|field| {
-            format!("its primary key field `{field}` is not among the stream's fields.")
-        }),
+        Some(key) => key
+            .iter()
+            .find_map(|path| unknown_field(configured, path))
+            .map(|field| {
+                format!("its primary key field `{field}` is not among the stream's fields.")
+            }),
     }
 }
 
 /// The field, if the schema lists fields and it is not one of them.
 fn unknown_field(configured: &ConfiguredAirbyteStream, path: &[String]) -> Option<String> {
-    let fields = configured.stream.json_schema.get("properties")?.as_object()?;
+    let fields = configured
+        .stream
+        .json_schema
+        .get("properties")?
+        .as_object()?;
     let top = path.first()?;
     (!fields.contains_key(top)).then(|| path.join("."))
 }
@@ -164,7 +181,11 @@ pub(super) fn assign_generations(
         if starts_over {
             saved.forget(&stream.name);
         }
-        let minimum = if replaces || is_unfinished_refresh { generation } else { 0 };
+        let minimum = if replaces || is_unfinished_refresh {
+            generation
+        } else {
+            0
+        };
         stream.configured.generation_id = Some(generation);
         stream.configured.minimum_generation_id = Some(minimum);
         stream.configured.sync_id = Some(sync_id);
@@ -173,7 +194,12 @@ pub(super) fn assign_generations(
 
 /// The catalog for the source.
 pub(super) fn source_catalog(streams: &[PlannedStream]) -> ConfiguredAirbyteCatalog {
-    ConfiguredAirbyteCatalog::new(streams.iter().map(|stream| stream.configured.clone()).collect())
+    ConfiguredAirbyteCatalog::new(
+        streams
+            .iter()
+            .map(|stream| stream.configured.clone())
+            .collect(),
+    )
 }
 
 /// The catalog for the destination: the same under its names.
@@ -207,18 +233,32 @@ mod tests {
     }
 
     fn refused(selection: StreamSelection) -> String {
-        choose(&catalog(), &[selection]).unwrap_err().message().to_owned()
+        choose(&catalog(), &[selection])
+            .unwrap_err()
+            .message()
+            .to_owned()
     }
 
     #[test]
     fn impossible_wishes_are_refused_with_the_reason() {
         let incremental = Mode::IncrementalAppend;
         for (selection, reason) in [
-            (StreamSelection::new("nope"), "has no stream nope. It has: keyed, plain"),
-            (StreamSelection::new("plain").with_mode(incremental), "only reads it as full_refresh"),
-            (StreamSelection::new("keyed").with_mode(incremental), "needs a cursor field"),
             (
-                StreamSelection::new("keyed").with_mode(incremental).with_cursor("x"),
+                StreamSelection::new("nope"),
+                "has no stream nope. It has: keyed, plain",
+            ),
+            (
+                StreamSelection::new("plain").with_mode(incremental),
+                "only reads it as full_refresh",
+            ),
+            (
+                StreamSelection::new("keyed").with_mode(incremental),
+                "needs a cursor field",
+            ),
+            (
+                StreamSelection::new("keyed")
+                    .with_mode(incremental)
+                    .with_cursor("x"),
                 "cursor field `x` is not among",
             ),
             (
@@ -251,12 +291,19 @@ mod tests {
         assign_generations(&mut streams, saved, &capabilities);
         let configured = &streams[0].configured;
         let kept = saved.input_state().stream(&streams[0].name).is_some();
-        (configured.generation_id.unwrap(), configured.minimum_generation_id.unwrap(), kept)
+        (
+            configured.generation_id.unwrap(),
+            configured.minimum_generation_id.unwrap(),
+            kept,
+        )
     }
 
     fn remember(saved: &mut SavedConnection, name: &str) {
         let state = Some(RawJson::empty_object());
-        saved.apply(AirbyteStateMessage::stream(StreamDescriptor::new(name), state));
+        saved.apply(AirbyteStateMessage::stream(
+            StreamDescriptor::new(name),
+            state,
+        ));
     }
 
     #[test]
@@ -265,7 +312,9 @@ mod tests {
         let selection = StreamSelection::new("keyed").with_mode(Mode::FullRefreshOverwrite);
         assert_eq!(run(&mut saved, &selection, true), (1, 1, false));
         remember(&mut saved, "keyed");
-        saved.stream_mut(&StreamDescriptor::new("keyed")).is_unfinished = false;
+        saved
+            .stream_mut(&StreamDescriptor::new("keyed"))
+            .is_unfinished = false;
         assert_eq!(run(&mut saved, &selection, true), (2, 2, false));
     }
 
@@ -280,15 +329,20 @@ mod tests {
             let selection = StreamSelection::new(stream).with_mode(Mode::FullRefreshOverwrite);
             run(&mut saved, &selection, can_resume);
             remember(&mut saved, stream);
-            assert_eq!(run(&mut saved, &selection, can_resume), expected, "{stream} {can_resume}");
+            assert_eq!(
+                run(&mut saved, &selection, can_resume),
+                expected,
+                "{stream} {can_resume}"
+            );
         }
     }
 
     #[test]
     fn incremental_syncs_keep_generation_and_state() {
         let mut saved = SavedConnection::default();
-        let selection =
-            StreamSelection::new("keyed").with_mode(Mode::IncrementalDeduped).with_cursor("at");
+        let selection = StreamSelection::new("keyed")
+            .with_mode(Mode::IncrementalDeduped)
+            .with_cursor("at");
         assert_eq!(run(&mut saved, &selection, true), (1, 0, false));
         remember(&mut saved, "keyed");
         assert_eq!(run(&mut saved, &selection, true), (1, 0, true));
@@ -297,11 +351,15 @@ mod tests {
     #[test]
     fn an_interrupted_refresh_stays_a_refresh_until_it_is_complete() {
         let mut saved = SavedConnection::default();
-        let selection =
-            StreamSelection::new("keyed").with_mode(Mode::IncrementalDeduped).with_cursor("at");
+        let selection = StreamSelection::new("keyed")
+            .with_mode(Mode::IncrementalDeduped)
+            .with_cursor("at");
         run(&mut saved, &selection, true);
         remember(&mut saved, "keyed");
-        assert_eq!(run(&mut saved, &selection.clone().refreshed(), true), (2, 2, false));
+        assert_eq!(
+            run(&mut saved, &selection.clone().refreshed(), true),
+            (2, 2, false)
+        );
         remember(&mut saved, "keyed");
         assert_eq!(run(&mut saved, &selection, true), (2, 2, true));
     }

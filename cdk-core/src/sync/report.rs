@@ -78,7 +78,11 @@ pub struct Waits {
 impl Waits {
     /// The slower side: the one to make faster first.
     pub fn bottleneck(&self) -> &'static str {
-        if self.source >= self.destination { "source" } else { "destination" }
+        if self.source >= self.destination {
+            "source"
+        } else {
+            "destination"
+        }
     }
 }
 
@@ -97,7 +101,10 @@ pub struct SyncError {
 
 impl From<ConnectorError> for SyncError {
     fn from(error: ConnectorError) -> Self {
-        Self { error, report: None }
+        Self {
+            error,
+            report: None,
+        }
     }
 }
 

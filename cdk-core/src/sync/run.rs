@@ -26,7 +26,11 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn check(sync: &Sync) -> Result<()> {
-    let mut saved = sync.store.load(&sync.parts.connection).await?.unwrap_or_default();
+    let mut saved = sync
+        .store
+        .load(&sync.parts.connection)
+        .await?
+        .unwrap_or_default();
     let config = effective(&sync.source_config, &mut saved.source_config)?;
     let source = async |context: Context| sync.source.check_dyn(&config, &context).await;
     call(sync, SyncSide::Source, &mut saved, source).await?;
@@ -91,7 +95,10 @@ fn remember_config(sync: &Sync, side: SyncSide, saved: &mut SavedConnection, cur
         SyncSide::Source => (&sync.source_config, &mut saved.source_config),
         SyncSide::Destination => (&sync.destination_config, &mut saved.destination_config),
     };
-    *kept = Some(SavedConfig { given: RawJson::from(given.clone()), current });
+    *kept = Some(SavedConfig {
+        given: RawJson::from(given.clone()),
+        current,
+    });
 }
 
 /// A sync under way.
@@ -199,7 +206,11 @@ impl<'a> Course<'a> {
                 self.done.insert(stream.clone());
                 saved.stream_mut(stream).is_unfinished = false;
             }
-            let kept = self.sync.store.save(&self.sync.parts.connection, saved).await;
+            let kept = self
+                .sync
+                .store
+                .save(&self.sync.parts.connection, saved)
+                .await;
             if let Err(error) = kept {
                 return Some(error);
             }
@@ -221,13 +232,17 @@ impl<'a> Course<'a> {
         let is_open = |stream: &PlannedStream| {
             !self.done.contains(&stream.name) && !self.given_up.contains_key(&stream.name)
         };
-        let (mut open, closed): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.streams).into_iter().partition(is_open);
+        let (mut open, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.streams)
+            .into_iter()
+            .partition(is_open);
         plan::assign_generations(&mut open, saved, &self.capabilities);
         self.streams = closed;
         self.streams.append(&mut open);
         self.source_config = effective(&self.sync.source_config, &mut saved.source_config)?;
-        self.sync.store.save(&self.sync.parts.connection, saved).await
+        self.sync
+            .store
+            .save(&self.sync.parts.connection, saved)
+            .await
     }
 
     fn open_streams(&self) -> Vec<PlannedStream> {
@@ -256,9 +271,14 @@ impl<'a> Course<'a> {
         let open = self.open_streams();
         if open.is_empty() {
             // The worst failure speaks for all.
-            let worst = self.given_up.iter().min_by_key(|(_, error)| severity(error.failure_type()));
+            let worst = self
+                .given_up
+                .iter()
+                .min_by_key(|(_, error)| severity(error.failure_type()));
             let name = worst.map(|(name, _)| name.clone());
-            return name.and_then(|name| self.given_up.remove(&name)).or(temporary);
+            return name
+                .and_then(|name| self.given_up.remove(&name))
+                .or(temporary);
         }
         Some(temporary.unwrap_or_else(|| {
             let open: Vec<_> = open.iter().map(|stream| stream.name.to_string()).collect();
@@ -280,8 +300,16 @@ impl<'a> Course<'a> {
         let factor = 2_u32.saturating_pow(self.attempts.saturating_sub(1));
         let wait = FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT);
         let text = self.sync.parts.secrets.mask(error.message()).into_owned();
-        tracing::warn!("Attempt {} failed, next in {} s: {text}", self.attempts, wait.as_secs());
-        self.tell(SyncEvent::Retrying { error: text, attempt: self.attempts + 1, wait });
+        tracing::warn!(
+            "Attempt {} failed, next in {} s: {text}",
+            self.attempts,
+            wait.as_secs()
+        );
+        self.tell(SyncEvent::Retrying {
+            error: text,
+            attempt: self.attempts + 1,
+            wait,
+        });
         tokio::select! {
             () = self.sync.parts.stop.cancelled() => Err(ConnectorError::stopped()),
             () = tokio::time::sleep(wait) => Ok(()),
@@ -316,7 +344,10 @@ impl<'a> Course<'a> {
         };
         let mut streams: Vec<_> = std::mem::take(&mut self.streams);
         streams.sort_by(|a, b| a.name.cmp(&b.name));
-        let streams = streams.into_iter().map(|stream| self.summary(stream)).collect();
+        let streams = streams
+            .into_iter()
+            .map(|stream| self.summary(stream))
+            .collect();
         let report = SyncReport {
             connection: self.sync.parts.connection.clone(),
             sync_id: self.sync_id,
@@ -328,7 +359,10 @@ impl<'a> Course<'a> {
         };
         match error {
             None => Ok(report),
-            Some(error) => Err(SyncError { error, report: Some(Box::new(report)) }),
+            Some(error) => Err(SyncError {
+                error,
+                report: Some(Box::new(report)),
+            }),
         }
     }
 
@@ -363,9 +397,14 @@ fn severity(kind: FailureType) -> u8 {
 
 /// The config to run with: what the connector made of it last time, unless the user gave a new one.
 fn effective(given: &Value, saved: &mut Option<SavedConfig>) -> Result<Value> {
-    let Some(kept) = saved else { return Ok(given.clone()) };
+    let Some(kept) = saved else {
+        return Ok(given.clone());
+    };
     if kept.given == RawJson::from(given.clone()) {
-        return kept.current.parse_as().system_error("The saved config is not JSON.");
+        return kept
+            .current
+            .parse_as()
+            .system_error("The saved config is not JSON.");
     }
     *saved = None;
     Ok(given.clone())

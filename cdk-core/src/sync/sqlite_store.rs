@@ -29,7 +29,9 @@ impl SqliteStateStore {
     ) -> Result<T> {
         let path = self.path.clone();
         let run = tokio::task::spawn_blocking(move || work(&open(&path)?));
-        let done = run.await.system_error("The thread that keeps the state crashed.")?;
+        let done = run
+            .await
+            .system_error("The thread that keeps the state crashed.")?;
         done.config_error(format!(
             "The state database {} can't be used. Check the path, free space and permissions.",
             self.path.display()
@@ -78,8 +80,8 @@ impl StateStore for SqliteStateStore {
 
     async fn save(&self, connection: &str, saved: &SavedConnection) -> Result<()> {
         let name = connection.to_owned();
-        let text = serde_json::to_string(saved)
-            .system_error("The state could not be written as JSON.")?;
+        let text =
+            serde_json::to_string(saved).system_error("The state could not be written as JSON.")?;
         self.with(move |db| {
             let upsert = "INSERT INTO cdk_connections VALUES (?1, ?2)
                           ON CONFLICT (name) DO UPDATE SET saved = excluded.saved";
@@ -97,7 +99,10 @@ mod tests {
     async fn what_was_saved_comes_back_for_its_connection_only() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStateStore::new(dir.path().join("state.sqlite"));
-        let mut saved = SavedConnection { sync_id: 5, ..Default::default() };
+        let mut saved = SavedConnection {
+            sync_id: 5,
+            ..Default::default()
+        };
         assert_eq!(store.load("a").await.unwrap(), None);
         store.save("a", &saved).await.unwrap();
         saved.sync_id = 6;

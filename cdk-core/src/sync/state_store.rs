@@ -65,10 +65,16 @@ impl SavedConnection {
 
     /// Takes a newer state in: it replaces the older one of its stream, or all of them.
     pub fn apply(&mut self, state: AirbyteStateMessage) {
-        match state.stream.as_ref().map(|stream| stream.stream_descriptor.clone()) {
+        match state
+            .stream
+            .as_ref()
+            .map(|stream| stream.stream_descriptor.clone())
+        {
             Some(name) => {
                 self.state.retain(|old| {
-                    old.stream.as_ref().is_some_and(|stream| stream.stream_descriptor != name)
+                    old.stream
+                        .as_ref()
+                        .is_some_and(|stream| stream.stream_descriptor != name)
                 });
             }
             None => self.state.clear(),
@@ -79,10 +85,19 @@ impl SavedConnection {
     /// Forgets the state of one stream, also inside a GLOBAL one.
     pub fn forget(&mut self, name: &StreamDescriptor) {
         self.state.retain(|state| {
-            state.stream.as_ref().is_none_or(|stream| stream.stream_descriptor != *name)
+            state
+                .stream
+                .as_ref()
+                .is_none_or(|stream| stream.stream_descriptor != *name)
         });
-        for global in self.state.iter_mut().filter_map(|state| state.global.as_mut()) {
-            global.stream_states.retain(|stream| stream.stream_descriptor != *name);
+        for global in self
+            .state
+            .iter_mut()
+            .filter_map(|state| state.global.as_mut())
+        {
+            global
+                .stream_states
+                .retain(|stream| stream.stream_descriptor != *name);
         }
     }
 
@@ -91,7 +106,11 @@ impl SavedConnection {
         let at = self.streams.iter().position(|saved| saved.stream == *name);
         let at = at.unwrap_or_else(|| {
             let stream = name.clone();
-            self.streams.push(SavedStream { stream, generation_id: 0, is_unfinished: false });
+            self.streams.push(SavedStream {
+                stream,
+                generation_id: 0,
+                is_unfinished: false,
+            });
             self.streams.len() - 1
         });
         &mut self.streams[at]
@@ -139,12 +158,21 @@ mod tests {
 
     #[test]
     fn the_saved_shape_round_trips_with_every_digit() {
-        let mut saved = SavedConnection { sync_id: 3, ..Default::default() };
+        let mut saved = SavedConnection {
+            sync_id: 3,
+            ..Default::default()
+        };
         let exact = RawJson::parse(r#"{"n":12345678901234567890.10}"#.to_owned()).unwrap();
-        saved.apply(AirbyteStateMessage::stream(StreamDescriptor::new("a"), Some(exact)));
+        saved.apply(AirbyteStateMessage::stream(
+            StreamDescriptor::new("a"),
+            Some(exact),
+        ));
         saved.stream_mut(&StreamDescriptor::new("a")).generation_id = 7;
         let text = serde_json::to_string(&saved).unwrap();
         assert!(text.contains("12345678901234567890.10"), "{text}");
-        assert_eq!(serde_json::from_str::<SavedConnection>(&text).unwrap(), saved);
+        assert_eq!(
+            serde_json::from_str::<SavedConnection>(&text).unwrap(),
+            saved
+        );
     }
 }

@@ -8,8 +8,8 @@ use airbyte_protocol::{
     AirbyteStream, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, DestinationSyncMode, SyncMode,
 };
 use cdk_core::{
-    BoxedStream, ConnectorError, Context, Partitions, ReadSettings, RecordSink, Result, SecretString,
-    Source, Stream, StreamRequest,
+    BoxedStream, ConnectorError, Context, Partitions, ReadSettings, RecordSink, Result,
+    SecretString, Source, Stream, StreamRequest,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,12 @@ pub(crate) struct CountingSource {
 
 impl CountingSource {
     pub(crate) fn new(streams: impl IntoIterator<Item = &'static str>) -> Self {
-        Self { streams: streams.into_iter().map(|name| (name, Trouble::None)).collect() }
+        Self {
+            streams: streams
+                .into_iter()
+                .map(|name| (name, Trouble::None))
+                .collect(),
+        }
     }
 
     pub(crate) fn with(mut self, name: &'static str, trouble: Trouble) -> Self {
@@ -100,15 +105,26 @@ impl Source for CountingSource {
 
     async fn check(&self, config: &Config, _: &Context) -> Result<()> {
         if config.count == 0 {
-            let token = config.token.as_ref().map(SecretString::expose).unwrap_or_default();
-            return Err(ConnectorError::config(format!("Nothing to count for {token}.")));
+            let token = config
+                .token
+                .as_ref()
+                .map(SecretString::expose)
+                .unwrap_or_default();
+            return Err(ConnectorError::config(format!(
+                "Nothing to count for {token}."
+            )));
         }
         Ok(())
     }
 
     async fn streams(&self, config: &Config, _: &Context) -> Result<Vec<BoxedStream>> {
         let streams = self.streams.iter().map(|(name, trouble)| {
-            Counting { name, config: config.clone(), trouble: trouble.clone() }.boxed()
+            Counting {
+                name,
+                config: config.clone(),
+                trouble: trouble.clone(),
+            }
+            .boxed()
         });
         Ok(streams.collect())
     }
@@ -134,10 +150,14 @@ impl Stream for Counting {
     }
 
     async fn partitions(&self, request: &StreamRequest) -> Result<Partitions<Self::Partition>> {
-        let start = request.state_as::<Position>()?.map_or(0, |state| state.next);
+        let start = request
+            .state_as::<Position>()?
+            .map_or(0, |state| state.next);
         let (step, end) = (self.config.partition, self.config.count);
         let starts = (start..end).step_by(usize::try_from(step).unwrap());
-        Ok(Partitions::list(starts.map(|from| from..(from + step).min(end)).collect()))
+        Ok(Partitions::list(
+            starts.map(|from| from..(from + step).min(end)).collect(),
+        ))
     }
 
     async fn read(
@@ -191,8 +211,8 @@ pub(crate) fn catalog(
     names: impl IntoIterator<Item = &'static str>,
     mode: SyncMode,
 ) -> ConfiguredAirbyteCatalog {
-    let streams = names.into_iter().map(|name| {
-        ConfiguredAirbyteStream::new(stream(name), mode, DestinationSyncMode::Append)
-    });
+    let streams = names
+        .into_iter()
+        .map(|name| ConfiguredAirbyteStream::new(stream(name), mode, DestinationSyncMode::Append));
     ConfiguredAirbyteCatalog::new(streams.collect())
 }

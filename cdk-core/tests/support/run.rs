@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use airbyte_protocol::{AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus};
-use cdk_core::FixedClock;
+use airbyte_protocol::{
+    AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus, ConfiguredAirbyteCatalog,
+};
+use cdk_core::{FixedClock, Source};
 use cdk_core::entrypoint::{self, Connector, Exit, Invocation};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,16 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    pub(crate) fn of(exit: Exit, text: String) -> Self {
+        let lines = text.lines();
+        let messages = lines.map(|line| serde_json::from_str(line).unwrap());
+        Self {
+            exit,
+            messages: messages.collect(),
+            text,
+        }
+    }
+
     pub(crate) fn states(&self) -> Vec<&AirbyteStateMessage> {
         let states = self.messages.iter().filter_map(|message| match message {
             AirbyteMessage::State(state) => Some(state),
@@ -81,7 +93,10 @@ impl Ran {
         });
         errors
             .map(|error| {
-                let kind = error.failure_type.map(|kind| kind.to_string()).unwrap_or_default();
+                let kind = error
+                    .failure_type
+                    .map(|kind| kind.to_string())
+                    .unwrap_or_default();
                 (kind, error.message.clone())
             })
             .collect()
@@ -137,7 +152,50 @@ pub(crate) async fn run_with(
     let mut invocation = invocation(arguments, stdout.clone());
     change(&mut invocation);
     let exit = entrypoint::run(connector, invocation).await;
-    let text = stdout.text();
-    let messages = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    Ran { exit, text, messages }
+    Ran::of(exit, stdout.text())
+}
+
+/// The arguments of `read`, with their files.
+pub(crate) fn read_args(
+    files: &Files,
+    config: &Value,
+    catalog: &ConfiguredAirbyteCatalog,
+    state: Option<&str>,
+) -> Vec<OsString> {
+    let config = files.write("config.json", config);
+    let catalog = files.write("catalog.json", serde_json::to_string(catalog).unwrap());
+    let mut arguments = args(["read", "--config"]);
+    arguments.extend([config.into(), "--catalog".into(), catalog.into()]);
+    if let Some(state) = state {
+        arguments.extend(["--state".into(), files.write("state.json", state).into()]);
+    }
+    arguments
+}
+
+/// Runs `read` to its end.
+pub(crate) async fn read(
+    source: impl Source,
+    config: Value,
+    catalog: &ConfiguredAirbyteCatalog,
+    state: Option<&str>,
+) -> Ran {
+    read_with(source, config, catalog, state, |_| {}).await
+}
+
+/// The same with a changed invocation.
+pub(crate) async fn read_with(
+    source: impl Source,
+    config: Value,
+    catalog: &ConfiguredAirbyteCatalog,
+    state: Option<&str>,
+    change: impl FnOnce(&mut Invocation),
+) -> Ran {
+    let files = Files::new();
+    let arguments = read_args(&files, &config, catalog, state);
+    run_with(Connector::Source(Arc::new(source)), arguments, change).await
+}
+
+/// A `--state` file with this one state.
+pub(crate) fn state_file(state: &AirbyteStateMessage) -> String {
+    serde_json::to_string(&[state]).unwrap()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use airbyte_protocol::{ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, DestinationSyncMode};
 use cdk_core::{
-    Capabilities, CommitStats, ConnectorError, Context, Destination, RecordBatch, Result, StreamEnd,
-    StreamLoader, WriteSettings,
+    Capabilities, CommitStats, ConnectorError, Context, Destination, RecordBatch, Result,
+    StreamEnd, StreamLoader, WriteSettings,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,16 +29,26 @@ pub(crate) struct Database(pub(crate) Arc<Mutex<BTreeMap<String, Table>>>);
 impl Database {
     pub(crate) fn ids(&self, table: &str) -> Vec<u64> {
         let tables = self.0.lock().unwrap();
-        let rows = tables.get(table).map(|table| table.visible.clone()).unwrap_or_default();
+        let rows = tables
+            .get(table)
+            .map(|table| table.visible.clone())
+            .unwrap_or_default();
         rows.iter().map(|row| row["id"].as_u64().unwrap()).collect()
     }
 
     /// Ids of all rows a crash would leave, visible or staged.
     pub(crate) fn durable_ids(&self, table: &str) -> Vec<u64> {
         let tables = self.0.lock().unwrap();
-        let Some(table) = tables.get(table) else { return vec![] };
+        let Some(table) = tables.get(table) else {
+            return vec![];
+        };
         let staged = table.staged.iter().flat_map(|(_, rows)| rows);
-        table.visible.iter().chain(staged).map(|row| row["id"].as_u64().unwrap()).collect()
+        table
+            .visible
+            .iter()
+            .chain(staged)
+            .map(|row| row["id"].as_u64().unwrap())
+            .collect()
     }
 }
 
@@ -67,7 +77,10 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(faults: Vec<Fault>) -> Self {
-        Self { faults, calls: Arc::default() }
+        Self {
+            faults,
+            calls: Arc::default(),
+        }
     }
 
     async fn before(&self, operation: &'static str) -> Result<Option<Action>> {
@@ -77,7 +90,10 @@ impl Script {
             *call += 1;
             *call
         };
-        let fault = self.faults.iter().find(|fault| fault.operation == operation && fault.at == call);
+        let fault = self
+            .faults
+            .iter()
+            .find(|fault| fault.operation == operation && fault.at == call);
         let action = fault.map(|fault| fault.action);
         match action {
             Some(Action::RejectBefore) => return Err(ConnectorError::transient("rejected before")),
@@ -154,7 +170,9 @@ pub(crate) struct Loader {
 impl Loader {
     fn is_staged(&self) -> bool {
         let tables = self.database.0.lock().unwrap();
-        let visible = tables.get(&self.stream.descriptor().to_string()).map(|table| table.generation);
+        let visible = tables
+            .get(&self.stream.descriptor().to_string())
+            .map(|table| table.generation);
         // After a crash behind the swap the generation is visible already: go on in it.
         let minimum = self.stream.minimum_generation_id.unwrap_or(0);
         minimum > 0 && visible != self.stream.generation_id
@@ -165,7 +183,8 @@ impl StreamLoader for Loader {
     async fn load(&mut self, batch: RecordBatch) -> Result<()> {
         let action = self.script.before("load").await?;
         let rows = batch.json().iter();
-        self.open.extend(rows.map(|row| serde_json::from_str::<Value>(row.data).unwrap()));
+        self.open
+            .extend(rows.map(|row| serde_json::from_str::<Value>(row.data).unwrap()));
         Script::after(action)
     }
 
@@ -174,8 +193,15 @@ impl StreamLoader for Loader {
         let (is_staged, generation) = (self.is_staged(), self.stream.generation_id.unwrap_or(0));
         let is_dedup = self.stream.destination_sync_mode == DestinationSyncMode::AppendDedup;
         let mut tables = self.database.0.lock().unwrap();
-        let table = tables.entry(self.stream.descriptor().to_string()).or_default();
-        if is_staged && table.staged.as_ref().is_none_or(|(of, _)| *of != generation) {
+        let table = tables
+            .entry(self.stream.descriptor().to_string())
+            .or_default();
+        if is_staged
+            && table
+                .staged
+                .as_ref()
+                .is_none_or(|(of, _)| *of != generation)
+        {
             table.staged = Some((generation, Vec::new()));
         }
         let rows = match &mut table.staged {
@@ -196,8 +222,14 @@ impl StreamLoader for Loader {
         let action = self.script.before("finish").await?;
         if end == StreamEnd::Complete && self.is_staged() {
             let mut tables = self.database.0.lock().unwrap();
-            let table = tables.entry(self.stream.descriptor().to_string()).or_default();
-            table.visible = table.staged.take().map(|(_, rows)| rows).unwrap_or_default();
+            let table = tables
+                .entry(self.stream.descriptor().to_string())
+                .or_default();
+            table.visible = table
+                .staged
+                .take()
+                .map(|(_, rows)| rows)
+                .unwrap_or_default();
             table.generation = self.stream.generation_id.unwrap_or(0);
         }
         Script::after(action)

@@ -10,7 +10,10 @@ use serde::Deserialize;
 pub struct DevNullConfig {
     /// The kind of destination to be.
     #[serde(default)]
-    #[schemars(title = "Test Destination", extend("order" = 0))]
+    #[schemars(
+        title = "Test Destination",
+        extend("order" = 0, "default" = {"test_destination_type": "SILENT"})
+    )]
     pub test_destination: TestDestination,
 }
 
@@ -36,7 +39,7 @@ pub enum TestDestination {
     #[serde(rename = "FAILING")]
     #[schemars(title = "Failing")]
     Failing {
-        /// How many records are taken, over all streams, before loading fails.
+        /// How many records are taken, over all streams. The batch that goes beyond fails as a whole.
         #[schemars(title = "Number of Messages", extend("order" = 1))]
         num_messages: u64,
     },

@@ -97,7 +97,8 @@ impl Database {
         name: &'static str,
         work: impl FnOnce(&mut Connection) -> Result<T>,
     ) -> Result<T> {
-        let doing = || format!("write to {}", self.path.display());
+        let path = self.path.clone();
+        let doing = || format!("write to {}", path.display());
         self.connection
             .execute_batch(&format!("SAVEPOINT {name}"))
             .sqlite(doing)?;
@@ -158,11 +159,13 @@ fn check_directory(path: &Path) -> Result<()> {
 }
 
 fn prepare(connection: &Connection, page_limit: Option<u32>) -> rusqlite::Result<()> {
+    let page_size: u32 = std::env::var("PS").ok().and_then(|t| t.parse().ok()).unwrap_or(16384);
+    connection.pragma_update(None, "page_size", page_size)?;
     // Without WAL (a network drive may refuse it) everything works, only slower.
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "journal_mode", std::env::var("JM").unwrap_or("WAL".into()), |_| Ok(()))?;
     // A commit survives a power failure.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.pragma_update(None, "cache_size", std::env::var("CS").ok().and_then(|t| t.parse::<i64>().ok()).unwrap_or(-32_000))?;
     // Renaming a table must not rewrite the views that name it: after a swap they show the new rows.
     connection.pragma_update(None, "legacy_alter_table", "ON")?;
     if let Some(pages) = page_limit {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use cdk_core::destination::generation::Target;
+use cdk_core::destination::offload::Offload;
 use cdk_core::{
-    CommitStats, ConnectorError, Context, ErrorContext, RecordBatch, Result, StreamEnd,
-    StreamLoader,
+    CommitStats, ConnectorError, Context, RecordBatch, Result, StreamEnd, StreamLoader,
 };
 
 use crate::database::{Database, SharedDatabase, lock};
@@ -17,8 +17,7 @@ use crate::{index, names, registry, table};
 pub struct SqliteLoader {
     database: SharedDatabase,
     context: Context,
-    /// `None` only while a thread works with it.
-    stream: Option<Box<StreamInHand>>,
+    stream: Offload<StreamInHand>,
 }
 
 #[derive(Debug)]
@@ -37,7 +36,7 @@ impl SqliteLoader {
         Self {
             database,
             context,
-            stream: Some(Box::new(stream)),
+            stream: Offload::new(stream),
         }
     }
 
@@ -45,19 +44,10 @@ impl SqliteLoader {
         &mut self,
         work: impl FnOnce(&mut StreamInHand, &mut Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let crashed = "The thread that writes to SQLite crashed. Please report this.";
-        let mut stream = self
-            .stream
-            .take()
-            .ok_or_else(|| ConnectorError::system(crashed))?;
         let database = Arc::clone(&self.database);
-        let worked = tokio::task::spawn_blocking(move || {
-            let done = work(&mut stream, &mut lock(&database));
-            (stream, done)
-        });
-        let (stream, done) = worked.await.system_error(crashed)?;
-        self.stream = Some(stream);
-        done
+        self.stream
+            .run(move |stream| work(stream, &mut lock(&database)))
+            .await
     }
 }
 

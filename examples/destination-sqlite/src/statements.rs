@@ -35,6 +35,7 @@ impl Statements {
             };
         };
         let upsert = upsert(table, key);
+        let last = columns.len();
         let same_key = same_key(table, key);
         let newer = newer(table, |at| format!("?{}", at + 1));
         let deleted_at = table
@@ -43,7 +44,10 @@ impl Statements {
         Self {
             write: format!("{into} VALUES ({parameters}) {upsert}"),
             null_key: vec![
-                format!("DELETE FROM {name} AS old WHERE {same_key} AND ({newer})"),
+                // The last comparison gives it all the parameters that the others have.
+                format!(
+                    "DELETE FROM {name} AS old WHERE {same_key} AND ({newer}) AND ?{last} IS ?{last}"
+                ),
                 format!(
                     "INSERT INTO {name} ({list}) SELECT {parameters} WHERE NOT EXISTS \
                      (SELECT 1 FROM {name} AS old WHERE {same_key})"

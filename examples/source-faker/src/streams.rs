@@ -35,7 +35,7 @@ pub(crate) struct Users;
 
 impl Table for Users {
     const NAME: &'static str = "users";
-    const ROW_BYTES: i64 = 600;
+    const ROW_BYTES: i64 = 520;
     type Row = User;
 
     fn count(config: &FakerConfig) -> i64 {
@@ -55,7 +55,7 @@ pub(crate) struct Products;
 
 impl Table for Products {
     const NAME: &'static str = "products";
-    const ROW_BYTES: i64 = 160;
+    const ROW_BYTES: i64 = 150;
     type Row = Product;
 
     fn count(_: &FakerConfig) -> i64 {
@@ -75,7 +75,7 @@ pub(crate) struct Purchases;
 
 impl Table for Purchases {
     const NAME: &'static str = "purchases";
-    const ROW_BYTES: i64 = 260;
+    const ROW_BYTES: i64 = 230;
     type Row = Purchase;
 
     fn count(config: &FakerConfig) -> i64 {

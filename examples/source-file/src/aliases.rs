@@ -14,9 +14,19 @@ use serde_json::{Map, Value};
 /// A canonical key wins over its aliases; what is unknown stays as it is. Two different URLs are a
 /// config error.
 pub fn normalize(config: Value) -> Result<Value> {
-    let Value::Object(members) = config else { return Ok(config) };
-    let mut config =
-        renamed(members, &["dataset_name", "format", "reader_options", "url", "provider"]);
+    let Value::Object(members) = config else {
+        return Ok(config);
+    };
+    let mut config = renamed(
+        members,
+        &[
+            "dataset_name",
+            "format",
+            "reader_options",
+            "url",
+            "provider",
+        ],
+    );
     if let Some(Value::String(format)) = config.get_mut("format") {
         *format = format.to_ascii_lowercase();
     }
@@ -42,9 +52,13 @@ fn normalize_provider(provider: &mut Value) -> Option<Value> {
         let storage = Value::String(std::mem::take(storage));
         *provider = Value::Object(Map::from_iter([("storage".to_owned(), storage)]));
     }
-    let Value::Object(members) = provider else { return None };
-    let mut members =
-        renamed(std::mem::take(members), &["storage", "user_agent", "user_provided_storage"]);
+    let Value::Object(members) = provider else {
+        return None;
+    };
+    let mut members = renamed(
+        std::mem::take(members),
+        &["storage", "user_agent", "user_provided_storage"],
+    );
     if let Some(Value::String(storage)) = members.get_mut("storage") {
         match storage.to_ascii_lowercase().as_str() {
             "https" | "http" => *storage = "HTTPS".to_owned(),
@@ -64,10 +78,14 @@ fn normalize_provider(provider: &mut Value) -> Option<Value> {
 fn renamed(members: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     let canonical = |key: &str| {
         let spelled = key.trim().to_ascii_lowercase().replace([' ', '-'], "_");
-        names.iter().find(|name| **name == spelled).map(|name| (*name).to_owned())
+        names
+            .iter()
+            .find(|name| **name == spelled)
+            .map(|name| (*name).to_owned())
     };
-    let (exact, others): (Vec<_>, Vec<_>) =
-        members.into_iter().partition(|(key, _)| names.contains(&key.as_str()));
+    let (exact, others): (Vec<_>, Vec<_>) = members
+        .into_iter()
+        .partition(|(key, _)| names.contains(&key.as_str()));
     let mut renamed: Map<_, _> = exact.into_iter().collect();
     for (key, value) in others {
         match canonical(&key) {
@@ -123,7 +141,12 @@ mod tests {
     fn two_different_urls_are_a_config_error() {
         let config = json!({"url": "https://a.example/", "provider": {
             "user_provided_storage": {"url": "https://b.example/"}}});
-        assert!(normalize(config).unwrap_err().message().contains("two different URLs"));
+        assert!(
+            normalize(config)
+                .unwrap_err()
+                .message()
+                .contains("two different URLs")
+        );
     }
 
     #[test]

@@ -27,7 +27,12 @@ impl BadRow {
 
     /// The warning when it is left out of `file`.
     pub(crate) fn warning(&self, file: &str) -> String {
-        let Self { line, offset, problem, .. } = self;
+        let Self {
+            line,
+            offset,
+            problem,
+            ..
+        } = self;
         format!("{file}, line {line} (byte {offset} of its text): {problem}. The row is left out.")
     }
 }

@@ -76,7 +76,10 @@ impl Block {
             let data = self.text.get(start..*end).unwrap_or_default();
             start = *end;
             let changes = changes.next_if(|(at, _)| *at == record);
-            (data, changes.map_or(&[][..], |(_, changes)| changes.as_slice()))
+            (
+                data,
+                changes.map_or(&[][..], |(_, changes)| changes.as_slice()),
+            )
         })
     }
 }
@@ -95,8 +98,20 @@ mod tests {
         }
         let seen: Vec<_> = block
             .records()
-            .map(|(data, lost)| (data, lost.iter().map(|l| l.field.as_str()).collect::<String>()))
+            .map(|(data, lost)| {
+                (
+                    data,
+                    lost.iter().map(|l| l.field.as_str()).collect::<String>(),
+                )
+            })
             .collect();
-        assert_eq!(seen, [("{1}", "ab".into()), ("{2}", "".into()), ("{3}", "c".into())]);
+        assert_eq!(
+            seen,
+            [
+                ("{1}", "ab".into()),
+                ("{2}", "".into()),
+                ("{3}", "c".into())
+            ]
+        );
     }
 }

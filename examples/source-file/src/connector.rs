@@ -39,7 +39,9 @@ impl DynSource for FileConnector {
     }
 
     async fn discover_dyn(&self, config: &Value, context: &Context) -> Result<AirbyteCatalog> {
-        self.0.discover_dyn(&normalize(config.clone())?, context).await
+        self.0
+            .discover_dyn(&normalize(config.clone())?, context)
+            .await
     }
 
     async fn read_dyn(&self, mut args: ReadArgs, context: &Context) -> Result<()> {

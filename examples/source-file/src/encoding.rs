@@ -76,13 +76,15 @@ impl<R: Read> Decoding<R> {
         let raw = self.raw.get(self.raw_at..).unwrap_or_default();
         if self.is_lossy {
             let (result, used, written, _) =
-                self.decoder.decode_to_utf8(raw, &mut self.text, self.is_end);
+                self.decoder
+                    .decode_to_utf8(raw, &mut self.text, self.is_end);
             self.is_done = self.is_end && result == encoding_rs::CoderResult::InputEmpty;
             self.moved(used, written);
             return Ok(());
         }
         let (result, used, written) =
-            self.decoder.decode_to_utf8_without_replacement(raw, &mut self.text, self.is_end);
+            self.decoder
+                .decode_to_utf8_without_replacement(raw, &mut self.text, self.is_end);
         self.is_done = self.is_end && result == DecoderResult::InputEmpty;
         self.moved(used, written);
         match result {
@@ -161,7 +163,10 @@ mod tests {
         let be: Vec<u8> = "a😀é".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(decode(&le, "utf-16", false).unwrap(), "a😀é");
         assert_eq!(decode(&be, "utf_16_be", false).unwrap(), "a😀é");
-        assert_eq!(decode(b"\x83e\x83X\x83g", "cp932", false).unwrap(), "テスト");
+        assert_eq!(
+            decode(b"\x83e\x83X\x83g", "cp932", false).unwrap(),
+            "テスト"
+        );
     }
 
     #[test]
@@ -177,7 +182,10 @@ mod tests {
     #[test]
     fn what_is_no_text_is_an_error_or_replaced() {
         let error = decode(b"ab\xff\xffcd", "shift_jis", false).unwrap_err();
-        assert!(error.to_string().contains("not text in Shift_JIS"), "{error}");
+        assert!(
+            error.to_string().contains("not text in Shift_JIS"),
+            "{error}"
+        );
         assert_eq!(decode(b"ab\xffcd", "utf-8", true).unwrap(), "ab\u{fffd}cd");
         // Half a character at the end.
         assert!(decode(b"a\0b", "utf-16le", false).is_err());

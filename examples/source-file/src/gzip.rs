@@ -28,7 +28,11 @@ pub(crate) fn unpack(bytes: Bytes, compression: Compression) -> Result<(Bytes, u
         bytes = whole;
         if !is_gzip {
             let is_missing = layer == 0 && compression == Compression::Gzip;
-            return if is_missing { Err(not_gzip()) } else { Ok((bytes, layer)) };
+            return if is_missing {
+                Err(not_gzip())
+            } else {
+                Ok((bytes, layer))
+            };
         }
         bytes = Box::new(Unpacking::new(bytes));
     }
@@ -66,7 +70,10 @@ struct Unpacking {
 impl Unpacking {
     fn new(bytes: Bytes) -> Self {
         let bytes = BufReader::with_capacity(BUFFER_BYTES, bytes);
-        Self { decoder: MultiGzDecoder::new(bytes), unpacked: 0 }
+        Self {
+            decoder: MultiGzDecoder::new(bytes),
+            unpacked: 0,
+        }
     }
 
     fn explain(&self, error: io::Error) -> io::Error {
@@ -120,7 +127,10 @@ mod tests {
     #[test]
     fn all_members_and_both_layers_are_unpacked() {
         let members = [gzip(b"one,"), gzip(b""), gzip(b"two")].concat();
-        assert_eq!(unpacked(members.clone(), Compression::Infer).unwrap(), (b"one,two".to_vec(), 1));
+        assert_eq!(
+            unpacked(members.clone(), Compression::Infer).unwrap(),
+            (b"one,two".to_vec(), 1)
+        );
         assert_eq!(unpacked(gzip(&members), Compression::Infer).unwrap().1, 2);
     }
 
@@ -128,9 +138,15 @@ mod tests {
     fn plain_bytes_pass_however_few() {
         for plain in [&b""[..], b"\x1f", b"a", b"a,b\n"] {
             let expected = (plain.to_vec(), 0);
-            assert_eq!(unpacked(plain.to_vec(), Compression::Infer).unwrap(), expected);
+            assert_eq!(
+                unpacked(plain.to_vec(), Compression::Infer).unwrap(),
+                expected
+            );
         }
-        assert_eq!(unpacked(gzip(b"x"), Compression::None).unwrap(), (gzip(b"x"), 0));
+        assert_eq!(
+            unpacked(gzip(b"x"), Compression::None).unwrap(),
+            (gzip(b"x"), 0)
+        );
         assert!(unpacked(b"a".to_vec(), Compression::Gzip).is_err());
     }
 
@@ -143,6 +159,9 @@ mod tests {
         let at = damaged.len() - 5;
         damaged[at] ^= 0xff;
         let error = unpacked(damaged, Compression::Infer).unwrap_err();
-        assert!(error.message().contains("is damaged, after 100000"), "{error}");
+        assert!(
+            error.message().contains("is damaged, after 100000"),
+            "{error}"
+        );
     }
 }

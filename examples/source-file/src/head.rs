@@ -60,19 +60,21 @@ impl Head {
 
 /// Opens the file and reads its head.
 pub(crate) async fn read(task: FileTask) -> Result<Head> {
-    let opened = task.location.open(0).await?;
+    let opened = task.location.open(0, None).await?;
     let fingerprint = opened.fingerprint;
     let inspected = tokio::task::spawn_blocking(move || inspect(opened.bytes, &task)).await;
     let (format, seek_base, problem) =
         inspected.system_error("The thread that reads the file's head crashed.")??;
-    Ok(Head { format, fingerprint, seek_base, problem })
+    Ok(Head {
+        format,
+        fingerprint,
+        seek_base,
+        problem,
+    })
 }
 
 /// Blocks.
-fn inspect(
-    bytes: Bytes,
-    task: &FileTask,
-) -> Result<(FormatHead, Option<u64>, Option<RowError>)> {
+fn inspect(bytes: Bytes, task: &FileTask) -> Result<(FormatHead, Option<u64>, Option<RowError>)> {
     let file = task.location.display();
     let text = text::decode(bytes, &task.options.text)?;
     let mut window = Window::new(text.bytes, 0);
@@ -97,9 +99,14 @@ fn inspect(
 
 /// A link to a page about the file, or to a login, is the most common mistake with URLs.
 fn reject_web_page(start: &[u8], file: &str) -> Result<()> {
-    let start = start.get(..PAGE_BYTES.min(start.len())).unwrap_or_default().trim_ascii_start();
+    let start = start
+        .get(..PAGE_BYTES.min(start.len()))
+        .unwrap_or_default()
+        .trim_ascii_start();
     let is_page = ["<!doctype html", "<html"].iter().any(|tag| {
-        start.get(..tag.len()).is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
+        start
+            .get(..tag.len())
+            .is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
     });
     if !is_page {
         return Ok(());

@@ -20,12 +20,20 @@ pub(crate) struct JsonlRecords {
 impl JsonlRecords {
     /// `window` begins between lines, at `lines` lines into the text.
     pub(crate) fn new(window: Window, lines: u64, max_row_bytes: usize) -> Self {
-        Self { window, max_row_bytes, lines }
+        Self {
+            window,
+            max_row_bytes,
+            lines,
+        }
     }
 
     /// The place behind the last line, without a count of rows.
     pub(crate) fn position(&self) -> Position {
-        Position { offset: self.window.offset(), lines: self.lines, rows: 0 }
+        Position {
+            offset: self.window.offset(),
+            lines: self.lines,
+            rows: 0,
+        }
     }
 
     /// Writes the next record to `block`; false at the end of the text.
@@ -39,10 +47,15 @@ impl JsonlRecords {
     /// Hands the next record to `take`; false at the end of the text.
     fn next_with(&mut self, mut take: impl FnMut(&str)) -> Result<bool, RowError> {
         loop {
-            let Some((text_bytes, bytes)) = self.find_line()? else { return Ok(false) };
+            let Some((text_bytes, bytes)) = self.find_line()? else {
+                return Ok(false);
+            };
             let line = self.window.bytes().get(..text_bytes).unwrap_or_default();
             let checked = match text_bytes > self.max_row_bytes {
-                true => Err(format!("the line is longer than {} bytes", self.max_row_bytes)),
+                true => Err(format!(
+                    "the line is longer than {} bytes",
+                    self.max_row_bytes
+                )),
                 false => check(line),
             };
             let is_record = match checked {
@@ -83,7 +96,10 @@ impl JsonlRecords {
 
     /// Passes over a line that is over the limit without its end in sight.
     fn drop_line(&mut self) -> Result<RowError, RowError> {
-        let error = self.bad(format!("the line is longer than {} bytes", self.max_row_bytes));
+        let error = self.bad(format!(
+            "the line is longer than {} bytes",
+            self.max_row_bytes
+        ));
         loop {
             let data = self.window.bytes();
             let found = memchr::memchr(b'\n', data);
@@ -98,7 +114,12 @@ impl JsonlRecords {
 
     fn bad(&self, problem: String) -> RowError {
         let (line, offset) = (self.lines + 1, self.window.offset());
-        RowError::Bad(BadRow { line, offset, problem, hint: "" })
+        RowError::Bad(BadRow {
+            line,
+            offset,
+            problem,
+            hint: "",
+        })
     }
 }
 
@@ -119,7 +140,11 @@ fn check(line: &[u8]) -> Result<Option<&str>, String> {
         Err(error) => Err(format!(
             "expected one whole JSON object in a line, but at column {} it {}",
             error.column(),
-            if error.is_eof() { "ends too early" } else { "is not valid JSON" }
+            if error.is_eof() {
+                "ends too early"
+            } else {
+                "is not valid JSON"
+            }
         )),
     }
 }
@@ -171,10 +196,20 @@ mod tests {
         let mut block = Block::new();
         while records.next_into(&mut block).unwrap() {}
         let seen: Vec<_> = block.records().map(|(record, _)| record).collect();
-        let expected =
-            ["{\"a\": 1.10}", "{\"b\":12345678901234567890123}", "{\"a\":\"\\ud800\"}"];
+        let expected = [
+            "{\"a\": 1.10}",
+            "{\"b\":12345678901234567890123}",
+            "{\"a\":\"\\ud800\"}",
+        ];
         assert_eq!(seen, expected);
-        assert_eq!(records.position(), Position { offset: text.len() as u64, lines: 3, rows: 0 });
+        assert_eq!(
+            records.position(),
+            Position {
+                offset: text.len() as u64,
+                lines: 3,
+                rows: 0
+            }
+        );
     }
 
     #[test]
@@ -192,8 +227,15 @@ mod tests {
             }
         }
         assert_eq!(block.records().count(), 2);
-        assert_eq!(bad.iter().map(|bad| (bad.0, bad.1)).collect::<Vec<_>>()[..3], [(2, 8), (3, 18), (4, 22)]);
-        assert!(bad[0].2.contains("column 9") && bad[0].2.contains("not valid"), "{}", bad[0].2);
+        assert_eq!(
+            bad.iter().map(|bad| (bad.0, bad.1)).collect::<Vec<_>>()[..3],
+            [(2, 8), (3, 18), (4, 22)]
+        );
+        assert!(
+            bad[0].2.contains("column 9") && bad[0].2.contains("not valid"),
+            "{}",
+            bad[0].2
+        );
         assert!(bad[2].2.contains("ends too early"), "{}", bad[2].2);
         assert_eq!((bad[3].0, bad[4].0, bad.len()), (5, 7, 5));
     }
@@ -202,10 +244,21 @@ mod tests {
     fn types_are_widened_over_lines() {
         let text = "{\"a\":1,\"b\":[1]}\n{\"a\":1.5,\"c\":{\"d\":true}}\n{\"a\":null}\n";
         let (found, bad) = inspect(window(text), 100, 1000).unwrap();
-        let AirbyteType::Object(Some(fields)) = found else { panic!("{found:?}") };
-        let named: Vec<_> = fields.iter().map(|f| (f.name.as_str(), &f.data_type)).collect();
+        let AirbyteType::Object(Some(fields)) = found else {
+            panic!("{found:?}")
+        };
+        let named: Vec<_> = fields
+            .iter()
+            .map(|f| (f.name.as_str(), &f.data_type))
+            .collect();
         assert_eq!(named[0], ("a", &AirbyteType::Number));
-        assert_eq!(named[1], ("b", &AirbyteType::Array(Some(Box::new(AirbyteType::Integer)))));
+        assert_eq!(
+            named[1],
+            (
+                "b",
+                &AirbyteType::Array(Some(Box::new(AirbyteType::Integer)))
+            )
+        );
         assert_eq!(named.len(), 3);
         assert!(bad.is_none() && fields.iter().all(|field| field.nullable));
     }

@@ -13,6 +13,7 @@
 //! | `streams`, `reader`, `block` | the stream, and the thread that parses |
 
 mod aliases;
+mod bad_row;
 mod block;
 mod config;
 mod connector;
@@ -26,7 +27,6 @@ mod json_text;
 mod jsonl;
 mod local;
 mod location;
-mod bad_row;
 mod position;
 mod reader;
 mod reader_options;

@@ -15,7 +15,9 @@ pub(crate) fn path(url: &str) -> Result<PathBuf> {
     if !url.starts_with("file:") {
         return Ok(PathBuf::from(url));
     }
-    let parsed = reqwest::Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+    let parsed = reqwest::Url::parse(url)
+        .ok()
+        .and_then(|url| url.to_file_path().ok());
     parsed.ok_or_else(|| {
         ConnectorError::config(format!(
             "`url` is {url:?}, which names no file on this machine. Write it as a path, or as \
@@ -38,13 +40,19 @@ pub(crate) fn open(path: &Path, from: u64) -> Result<Opened> {
     if from > 0 {
         file.seek(SeekFrom::Start(from)).map_err(explain)?;
     }
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let fingerprint = Fingerprint {
         size: Some(metadata.len()),
         modified: modified.map(|time| format!("{}.{:09}", time.as_secs(), time.subsec_nanos())),
         etag: None,
     };
-    Ok(Opened { fingerprint, bytes: Box::new(file) })
+    Ok(Opened {
+        fingerprint,
+        bytes: Box::new(file),
+    })
 }
 
 fn explain(path: &Path, error: io::Error) -> ConnectorError {

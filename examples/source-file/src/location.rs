@@ -46,15 +46,15 @@ impl Location {
         }
     }
 
-    /// Opens the file at byte `from`.
-    pub(crate) async fn open(&self, from: u64) -> Result<Opened> {
+    /// Opens the file at byte `from`; with `expected`, that version of it if the storage can tell.
+    pub(crate) async fn open(&self, from: u64, expected: Option<&Fingerprint>) -> Result<Opened> {
         match self {
             Self::Local(path) => {
                 let path = path.clone();
                 let opened = tokio::task::spawn_blocking(move || local::open(&path, from)).await;
                 opened.system_error("The thread that opens the file crashed.")?
             }
-            Self::Http(file) => file.open(from).await,
+            Self::Http(file) => file.open(from, expected).await,
         }
     }
 }

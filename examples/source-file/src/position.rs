@@ -15,5 +15,9 @@ pub(crate) struct Position {
 
 impl Position {
     /// The start of the text.
-    pub(crate) const START: Self = Self { offset: 0, lines: 0, rows: 0 };
+    pub(crate) const START: Self = Self {
+        offset: 0,
+        lines: 0,
+        rows: 0,
+    };
 }

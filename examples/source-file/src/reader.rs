@@ -24,7 +24,9 @@ pub(crate) struct ReaderSettings {
 
 impl Default for ReaderSettings {
     fn default() -> Self {
-        Self { block_bytes: 256 << 10 }
+        Self {
+            block_bytes: 256 << 10,
+        }
     }
 }
 
@@ -97,14 +99,16 @@ pub(crate) struct Job {
 /// Starts the thread. `open` runs on it too: skipping into a packed file takes its time.
 ///
 /// It stops by itself when the blocks are dropped.
-pub(crate) fn start(
-    job: Job,
-    open: impl FnOnce() -> Result<Records> + Send + 'static,
-) -> Blocks {
+pub(crate) fn start(job: Job, open: impl FnOnce() -> Result<Records> + Send + 'static) -> Blocks {
     let (filled, received) = mpsc::channel(QUEUED_BLOCKS);
     let (emptied, reusable) = mpsc::channel(QUEUED_BLOCKS + 1);
     tokio::task::spawn_blocking(move || {
-        let mut parser = Parser { job, filled, reusable, skipped: 0 };
+        let mut parser = Parser {
+            job,
+            filled,
+            reusable,
+            skipped: 0,
+        };
         let ended = open().and_then(|records| parser.run(records));
         let last = match ended {
             Ok(()) => Message::End,
@@ -113,7 +117,10 @@ pub(crate) fn start(
         // Nobody receives any more when the read was aborted.
         drop(parser.filled.blocking_send(last));
     });
-    Blocks { filled: received, emptied }
+    Blocks {
+        filled: received,
+        emptied,
+    }
 }
 
 struct Parser {
@@ -132,10 +139,12 @@ impl Parser {
             let mut block = self.reusable.try_recv().unwrap_or_else(|_| Block::new());
             block.clear();
             let filled = self.fill(&mut records, &mut block);
-            block.after = Position { rows: self.job.rows, ..records.position() };
             is_more = *filled.as_ref().unwrap_or(&false);
             if !is_more && self.skipped > 0 {
-                let text = format!("{}: {} bad rows were left out.", self.job.file, self.skipped);
+                let text = format!(
+                    "{}: {} bad rows were left out.",
+                    self.job.file, self.skipped
+                );
                 block.warnings.push(text);
             }
             self.filled
@@ -147,9 +156,15 @@ impl Parser {
     }
 
     /// Fills one block; false when nothing follows it.
+    ///
+    /// On an error the block ends behind the last good row, so that the bad one is met again.
     fn fill(&mut self, records: &mut Records, block: &mut Block) -> Result<bool> {
         let max_rows = self.job.options.max_rows.unwrap_or(u64::MAX);
         while block.bytes() < self.job.settings.block_bytes {
+            block.after = Position {
+                rows: self.job.rows,
+                ..records.position()
+            };
             if self.job.rows >= max_rows {
                 return Ok(false);
             }
@@ -162,6 +177,10 @@ impl Parser {
                 Err(error) => return Err(error.into_error(&self.job.file)),
             }
         }
+        block.after = Position {
+            rows: self.job.rows,
+            ..records.position()
+        };
         Ok(true)
     }
 

@@ -10,8 +10,14 @@ use crate::csv::{CsvOptions, Dialect, HeaderOption, Nulls, TypeOverrides};
 use crate::encoding;
 
 /// Keys that both formats know.
-const COMMON: [&str; 6] =
-    ["encoding", "encoding_errors", "compression", "nrows", "on_bad_lines", "max_row_bytes"];
+const COMMON: [&str; 6] = [
+    "encoding",
+    "encoding_errors",
+    "compression",
+    "nrows",
+    "on_bad_lines",
+    "max_row_bytes",
+];
 /// Keys of the CSV reader. `low_memory` and `engine` are accepted without effect: they tune pandas.
 const CSV: [&str; 17] = [
     "sep",
@@ -81,7 +87,10 @@ pub(crate) struct ReaderOptions {
 impl ReaderOptions {
     /// Parses the options of `format`; empty text stands for none.
     pub(crate) fn parse(text: Option<&str>, format: FileFormat) -> Result<Self> {
-        let text = text.map(str::trim).filter(|text| !text.is_empty()).unwrap_or("{}");
+        let text = text
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .unwrap_or("{}");
         let members: Map<String, Value> = serde_json::from_str(text).config_error(
             "`reader_options` is not a JSON object. Write it like {\"sep\": \";\"}, with double quotes.",
         )?;
@@ -108,8 +117,11 @@ impl ReaderOptions {
 
 fn reject_unknown(members: &Map<String, Value>, specific: &[&str]) -> Result<()> {
     let is_known = |key: &str| COMMON.contains(&key) || specific.contains(&key);
-    let unknown: Vec<_> =
-        members.keys().filter(|key| !is_known(key)).map(|key| format!("`{key}`")).collect();
+    let unknown: Vec<_> = members
+        .keys()
+        .filter(|key| !is_known(key))
+        .map(|key| format!("`{key}`"))
+        .collect();
     if unknown.is_empty() {
         return Ok(());
     }
@@ -153,7 +165,9 @@ impl Options {
         };
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Array(items)) => items.into_iter().map(text).collect::<Result<_>>().map(Some),
+            Some(Value::Array(items)) => {
+                items.into_iter().map(text).collect::<Result<_>>().map(Some)
+            }
             Some(value) => Ok(Some(vec![text(value)?])),
         }
     }
@@ -178,7 +192,11 @@ fn text_options(options: &mut Options) -> Result<TextOptions> {
         Some("replace") => true,
         Some(_) => return Err(wrong("encoding_errors", "`strict` or `replace`")),
     };
-    Ok(TextOptions { compression: compression(options)?, encoding: found, is_lossy })
+    Ok(TextOptions {
+        compression: compression(options)?,
+        encoding: found,
+        is_lossy,
+    })
 }
 
 fn compression(options: &mut Options) -> Result<Compression> {
@@ -203,9 +221,14 @@ fn bad_lines(options: &mut Options) -> Result<BadLines> {
 
 fn max_row_bytes(options: &mut Options) -> Result<usize> {
     const EXPECTED: &str = "a number of bytes from 1 to 1073741824";
-    let bytes: u64 = options.take("max_row_bytes", EXPECTED)?.unwrap_or(MAX_ROW_BYTES);
+    let bytes: u64 = options
+        .take("max_row_bytes", EXPECTED)?
+        .unwrap_or(MAX_ROW_BYTES);
     let is_fine = (1..=1 << 30).contains(&bytes);
-    usize::try_from(bytes).ok().filter(|_| is_fine).ok_or_else(|| wrong("max_row_bytes", EXPECTED))
+    usize::try_from(bytes)
+        .ok()
+        .filter(|_| is_fine)
+        .ok_or_else(|| wrong("max_row_bytes", EXPECTED))
 }
 
 fn csv_options(options: &mut Options) -> Result<CsvOptions> {
@@ -217,8 +240,12 @@ fn csv_options(options: &mut Options) -> Result<CsvOptions> {
         dialect: dialect(options)?,
         header: header(options, names.is_some())?,
         names,
-        skip_rows: options.take("skiprows", "a whole number of at least 0")?.unwrap_or(0),
-        skips_blank: options.take("skip_blank_lines", "true or false")?.unwrap_or(true),
+        skip_rows: options
+            .take("skiprows", "a whole number of at least 0")?
+            .unwrap_or(0),
+        skips_blank: options
+            .take("skip_blank_lines", "true or false")?
+            .unwrap_or(true),
         nulls: Nulls::new(
             options.take("keep_default_na", "true or false")?,
             options.take_texts("na_values")?.unwrap_or_default(),
@@ -250,17 +277,30 @@ fn dialect(options: &mut Options) -> Result<Dialect> {
     let quote = match quoting {
         None | Some(0 | 1) => (!is_unquoted).then_some(quote),
         Some(3) => None,
-        Some(_) => return Err(wrong("quoting", "0, 1 (quotes mean something) or 3 (they do not)")),
+        Some(_) => {
+            return Err(wrong(
+                "quoting",
+                "0, 1 (quotes mean something) or 3 (they do not)",
+            ));
+        }
     };
     let escape = options.take_char("escapechar")?;
-    let is_doubling = options.take("doublequote", "true or false")?.unwrap_or(true);
-    if quote == Some(delimiter) || escape == Some(delimiter) || (quote.is_some() && quote == escape) {
+    let is_doubling = options
+        .take("doublequote", "true or false")?
+        .unwrap_or(true);
+    if quote == Some(delimiter) || escape == Some(delimiter) || (quote.is_some() && quote == escape)
+    {
         return Err(ConnectorError::config(
             "`reader_options` gives one character two meanings: `sep`, `quotechar` and `escapechar` \
              must differ.",
         ));
     }
-    Ok(Dialect { delimiter, quote, escape, is_doubling })
+    Ok(Dialect {
+        delimiter,
+        quote,
+        escape,
+        is_doubling,
+    })
 }
 
 fn header(options: &mut Options, has_names: bool) -> Result<HeaderOption> {
@@ -272,7 +312,10 @@ fn header(options: &mut Options, has_names: bool) -> Result<HeaderOption> {
         Some(Value::String(word)) if word == "infer" && has_names => Ok(HeaderOption::Absent),
         Some(Value::String(word)) if word == "infer" => Ok(HeaderOption::Row(0)),
         Some(Value::Null) => Ok(HeaderOption::Absent),
-        Some(value) => value.as_u64().map(HeaderOption::Row).ok_or_else(|| wrong("header", EXPECTED)),
+        Some(value) => value
+            .as_u64()
+            .map(HeaderOption::Row)
+            .ok_or_else(|| wrong("header", EXPECTED)),
     }
 }
 
@@ -291,7 +334,10 @@ mod tests {
             assert_eq!(options.csv.dialect, Dialect::default());
             assert_eq!(options.csv.header, HeaderOption::Row(0));
             assert_eq!(options.text.encoding, encoding_rs::UTF_8);
-            assert_eq!((options.bad_lines, options.max_rows), (BadLines::Fail, None));
+            assert_eq!(
+                (options.bad_lines, options.max_rows),
+                (BadLines::Fail, None)
+            );
         }
     }
 
@@ -299,7 +345,10 @@ mod tests {
     fn unknown_keys_are_named_and_known_ones_listed() {
         let error = csv(r#"{"sepp": ";", "sep": ";", "colour": 1}"#).unwrap_err();
         assert!(error.message().contains("`sepp`, `colour`"), "{error}");
-        assert!(error.message().contains("It knows sep, delimiter"), "{error}");
+        assert!(
+            error.message().contains("It knows sep, delimiter"),
+            "{error}"
+        );
         let error = ReaderOptions::parse(Some(r#"{"sep": ";"}"#), FileFormat::Jsonl).unwrap_err();
         assert!(error.message().contains("`sep`"), "{error}");
     }
@@ -309,7 +358,10 @@ mod tests {
         let dialect = |text| csv(text).unwrap().csv.dialect;
         assert_eq!(dialect(r#"{"sep": "\t"}"#).delimiter, b'\t');
         assert_eq!(dialect(r#"{"delimiter": "\\t"}"#).delimiter, b'\t');
-        assert_eq!(dialect(r#"{"quotechar": "'", "escapechar": "\\"}"#).quote, Some(b'\''));
+        assert_eq!(
+            dialect(r#"{"quotechar": "'", "escapechar": "\\"}"#).quote,
+            Some(b'\'')
+        );
         assert_eq!(dialect(r#"{"quoting": 3}"#).quote, None);
         assert_eq!(dialect(r#"{"quotechar": null}"#).quote, None);
     }
@@ -318,7 +370,10 @@ mod tests {
     fn names_without_header_mean_a_file_without_one() {
         let header = |text| csv(text).unwrap().csv.header;
         assert_eq!(header(r#"{"names": ["a"]}"#), HeaderOption::Absent);
-        assert_eq!(header(r#"{"names": ["a"], "header": 0}"#), HeaderOption::Row(0));
+        assert_eq!(
+            header(r#"{"names": ["a"], "header": 0}"#),
+            HeaderOption::Row(0)
+        );
         assert_eq!(header(r#"{"header": null}"#), HeaderOption::Absent);
         assert_eq!(header(r#"{"header": 2}"#), HeaderOption::Row(2));
     }
@@ -332,9 +387,15 @@ mod tests {
             (r#"{"skiprows": [1]}"#, "`reader_options.skiprows`"),
             (r#"{"header": "first"}"#, "`reader_options.header`"),
             (r#"{"encoding": "klingon"}"#, "klingon"),
-            (r#"{"encoding_errors": "ignore"}"#, "`reader_options.encoding_errors`"),
+            (
+                r#"{"encoding_errors": "ignore"}"#,
+                "`reader_options.encoding_errors`",
+            ),
             (r#"{"compression": "rar"}"#, "`reader_options.compression`"),
-            (r#"{"on_bad_lines": "fix"}"#, "`reader_options.on_bad_lines`"),
+            (
+                r#"{"on_bad_lines": "fix"}"#,
+                "`reader_options.on_bad_lines`",
+            ),
             (r#"{"max_row_bytes": 0}"#, "`reader_options.max_row_bytes`"),
             (r#"{"names": []}"#, "`reader_options.names`"),
             (r#"{"quoting": 2}"#, "`reader_options.quoting`"),

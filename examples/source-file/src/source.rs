@@ -84,7 +84,9 @@ impl Source for FileSource {
     async fn streams(&self, config: &FileConfig, context: &Context) -> Result<Vec<BoxedStream>> {
         let task = self.task(config, context)?;
         let head = head::read(task.clone()).await?;
-        Ok(vec![FileStream::new(&config.dataset_name, task, head, self.reader).boxed()])
+        Ok(vec![
+            FileStream::new(&config.dataset_name, task, head, self.reader).boxed(),
+        ])
     }
 
     fn read_settings(&self, _: &FileConfig) -> ReadSettings {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use airbyte_protocol::types::fields_of;
+use airbyte_protocol::types::{Field, fields_of};
 use airbyte_protocol::{AirbyteRecordMessageMetaChange, AirbyteStream, RawJson, SyncMode};
 use cdk_core::{
     ConnectorError, ErrorContext, Partitions, RecordSink, Result, Stream, StreamRequest,
@@ -45,7 +45,12 @@ struct FileState {
 
 impl FileStream {
     pub(crate) fn new(name: &str, task: FileTask, head: Head, reader: ReaderSettings) -> Self {
-        Self { name: name.to_owned(), task, head: Arc::new(head), reader }
+        Self {
+            name: name.to_owned(),
+            task,
+            head: Arc::new(head),
+            reader,
+        }
     }
 
     /// The state that stands for `position` of the file as it is now.
@@ -65,7 +70,9 @@ impl FileStream {
 
     /// Where to read on: where `saved` says if it stands for this file, else at the start.
     fn resume_at(&self, saved: FileState) -> Position {
-        let Some(position) = saved.position else { return self.head.start() };
+        let Some(position) = saved.position else {
+            return self.head.start();
+        };
         let reason = if saved != self.state(position) {
             "the file, its place or its options changed since the state was saved"
         } else if !self.head.fingerprint.is_telling() {
@@ -86,8 +93,13 @@ impl FileStream {
 
     /// Starts to parse at `from`.
     async fn open(&self, from: Position, request: &StreamRequest) -> Result<Blocks> {
-        let seek_base = self.head.seek_base.filter(|_| from.offset > 0);
-        let bytes = self.bytes_at(seek_base.map_or(0, |base| base + from.offset)).await?;
+        let seek_base = self
+            .head
+            .seek_base
+            .filter(|_| from.offset > self.head.start().offset);
+        let bytes = self
+            .bytes_at(seek_base.map_or(0, |base| base + from.offset))
+            .await?;
         let wanted = fields_of(&request.configured().stream.json_schema);
         let (task, head) = (self.task.clone(), Arc::clone(&self.head));
         let job = Job {
@@ -98,20 +110,7 @@ impl FileStream {
         };
         Ok(reader::start(job, move || {
             let window = window_at(bytes, seek_base.is_some(), from, &task)?;
-            let max_row_bytes = task.options.max_row_bytes;
-            Ok(match &head.format {
-                FormatHead::Csv(csv) => Records::Csv(Box::new(CsvRecords::new(
-                    window,
-                    from.lines,
-                    csv,
-                    &wanted,
-                    &task.options.csv,
-                    max_row_bytes,
-                ))),
-                FormatHead::Jsonl(_) => {
-                    Records::Jsonl(JsonlRecords::new(window, from.lines, max_row_bytes))
-                }
-            })
+            Ok(records(window, from, &head, &wanted, &task))
         }))
     }
 
@@ -121,8 +120,9 @@ impl FileStream {
             // Servers refuse a range that starts at the end.
             return Ok(Box::new(std::io::empty()));
         }
-        let opened = self.task.location.open(from).await?;
-        if opened.fingerprint.contradicts(&self.head.fingerprint) {
+        let expected = &self.head.fingerprint;
+        let opened = self.task.location.open(from, Some(expected)).await?;
+        if opened.fingerprint.contradicts(expected) {
             return Err(ConnectorError::transient(format!(
                 "{} changed while it was read. Run the sync again to read the new version.",
                 self.task.location.display()
@@ -142,8 +142,32 @@ impl FileStream {
                 .system_error("A row was written as broken JSON.")?;
             sink.record_with_changes(&record, changes.to_vec()).await?;
         }
-        block.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        block
+            .warnings
+            .iter()
+            .for_each(|warning| tracing::warn!("{warning}"));
         sink.checkpoint(&self.state(block.after)).await
+    }
+}
+
+/// The records of `window`, which begins at `from`.
+fn records(
+    window: Window,
+    from: Position,
+    head: &Head,
+    wanted: &[Field],
+    task: &FileTask,
+) -> Records {
+    let max_row_bytes = task.options.max_row_bytes;
+    match &head.format {
+        FormatHead::Jsonl(_) => {
+            Records::Jsonl(JsonlRecords::new(window, from.lines, max_row_bytes))
+        }
+        FormatHead::Csv(csv) => {
+            let options = &task.options.csv;
+            let records = CsvRecords::new(window, from.lines, csv, wanted, options, max_row_bytes);
+            Records::Csv(Box::new(records))
+        }
     }
 }
 
@@ -167,8 +191,7 @@ impl Stream for FileStream {
 
     fn definition(&self) -> AirbyteStream {
         let schema = self.head.json_schema();
-        let mut stream =
-            AirbyteStream::new(self.name.clone(), schema, vec![SyncMode::FullRefresh]);
+        let mut stream = AirbyteStream::new(self.name.clone(), schema, vec![SyncMode::FullRefresh]);
         // The protocol wants it set on resumable streams: the cursor is the place in the file.
         stream.source_defined_cursor = Some(true);
         stream.with_resumable(true)

@@ -37,7 +37,10 @@ pub(crate) fn decode(bytes: Bytes, options: &TextOptions) -> Result<Text> {
         false => Box::new(Decoding::new(bytes, encoding, options.is_lossy)),
     };
     let mark_bytes = mark.map_or(0, |(_, bytes)| bytes as u64);
-    Ok(Text { bytes, seek_base: (is_direct && layers == 0).then_some(mark_bytes) })
+    Ok(Text {
+        bytes,
+        seek_base: (is_direct && layers == 0).then_some(mark_bytes),
+    })
 }
 
 /// The encoding and length of the byte order mark, and the bytes after it.
@@ -52,7 +55,10 @@ fn take_mark(mut bytes: Bytes) -> Result<(Option<(&'static Encoding, usize)>, By
     }
     let start = start.get(..filled).unwrap_or_default();
     let mark = Encoding::for_bom(start);
-    let kept = start.get(mark.map_or(0, |(_, bytes)| bytes)..).unwrap_or_default().to_vec();
+    let kept = start
+        .get(mark.map_or(0, |(_, bytes)| bytes)..)
+        .unwrap_or_default()
+        .to_vec();
     Ok((mark, Box::new(Cursor::new(kept).chain(bytes))))
 }
 
@@ -80,7 +86,11 @@ mod tests {
     use crate::reader_options::Compression;
 
     fn text(bytes: &[u8], encoding: &'static Encoding) -> (Vec<u8>, Option<u64>) {
-        let options = TextOptions { compression: Compression::Infer, encoding, is_lossy: false };
+        let options = TextOptions {
+            compression: Compression::Infer,
+            encoding,
+            is_lossy: false,
+        };
         let mut text = decode(Box::new(Cursor::new(bytes.to_vec())), &options).unwrap();
         let mut out = Vec::new();
         text.bytes.read_to_end(&mut out).unwrap();
@@ -92,7 +102,10 @@ mod tests {
         let utf8 = encoding_rs::UTF_8;
         assert_eq!(text(b"\xef\xbb\xbfa,b", utf8), (b"a,b".to_vec(), Some(3)));
         assert_eq!(text(b"\xff\xfea\0,\0", utf8), (b"a,".to_vec(), None));
-        assert_eq!(text(b"\xef\xbb\xbf\xc3\xa9", encoding_rs::WINDOWS_1252), ("é".into(), Some(3)));
+        assert_eq!(
+            text(b"\xef\xbb\xbf\xc3\xa9", encoding_rs::WINDOWS_1252),
+            ("é".into(), Some(3))
+        );
         assert_eq!(text(b"a,b", utf8), (b"a,b".to_vec(), Some(0)));
         assert_eq!(text(b"a", utf8), (b"a".to_vec(), Some(0)));
     }

@@ -24,7 +24,14 @@ pub(crate) struct Window {
 impl Window {
     /// A window over `source`, which begins at `offset` of the text.
     pub(crate) fn new(source: Bytes, offset: u64) -> Self {
-        Self { source, buffer: Vec::new(), start: 0, filled: 0, offset, is_end: false }
+        Self {
+            source,
+            buffer: Vec::new(),
+            start: 0,
+            filled: 0,
+            offset,
+            is_end: false,
+        }
     }
 
     /// What is in memory and not consumed.

@@ -123,7 +123,9 @@ impl Kind {
             (Self::Boolean, Some(b'f')) => Ok(Cell::Boolean(false)),
             (Self::Integer, Some(b'"')) => {
                 // `big_integer` travels as a string.
-                let inner = unquoted(text).filter(|inner| is_number(inner)).ok_or(misfit)?;
+                let inner = unquoted(text)
+                    .filter(|inner| is_number(inner))
+                    .ok_or(misfit)?;
                 integer(inner).ok_or(Misfit::Nulled(ChangeReason::DestinationTypecastError))
             }
             (Self::Integer, Some(b'-' | b'0'..=b'9')) => integer(text).ok_or(misfit),
@@ -192,7 +194,9 @@ fn integer(text: &str) -> Option<Cell<'_>> {
 
 /// The digits of a JSON number with fraction or exponent, if it is whole.
 fn whole_digits(text: &str) -> Option<String> {
-    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (sign, unsigned) = text
+        .strip_prefix('-')
+        .map_or(("", text), |rest| ("-", rest));
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all = format!("{whole}{fraction}");
@@ -209,7 +213,10 @@ fn whole_digits(text: &str) -> Option<String> {
     if length < significant.len() || length > MAX_DIGITS {
         return None;
     }
-    Some(format!("{sign}{significant}{}", "0".repeat(length - significant.len())))
+    Some(format!(
+        "{sign}{significant}{}",
+        "0".repeat(length - significant.len())
+    ))
 }
 
 #[cfg(test)]
@@ -229,17 +236,37 @@ mod tests {
         let big = "12345678901234567890123456789012345678.000000000000000000001";
         let cases = [
             (Kind::Boolean, "true", Cell::Boolean(true)),
-            (Kind::Integer, "-9223372036854775808", Cell::Integer(i64::MIN)),
-            (Kind::Integer, "9223372036854775808", Cell::BigInteger("9223372036854775808".into())),
-            (Kind::Integer, "\"9223372036854775808\"", Cell::BigInteger("9223372036854775808".into())),
+            (
+                Kind::Integer,
+                "-9223372036854775808",
+                Cell::Integer(i64::MIN),
+            ),
+            (
+                Kind::Integer,
+                "9223372036854775808",
+                Cell::BigInteger("9223372036854775808".into()),
+            ),
+            (
+                Kind::Integer,
+                "\"9223372036854775808\"",
+                Cell::BigInteger("9223372036854775808".into()),
+            ),
             (Kind::Integer, "5.0", Cell::Integer(5)),
             (Kind::Integer, "50e-1", Cell::Integer(5)),
             (Kind::Integer, "0.000", Cell::Integer(0)),
             (Kind::Integer, "-0.12e2", Cell::Integer(-12)),
-            (Kind::Integer, "1e20", Cell::BigInteger("100000000000000000000".into())),
+            (
+                Kind::Integer,
+                "1e20",
+                Cell::BigInteger("100000000000000000000".into()),
+            ),
             (Kind::Number, big, Cell::Number(big)),
             (Kind::Number, "\"1.10\"", Cell::Number("1.10")),
-            (Kind::Number, "\"-Infinity\"", Cell::NonFinite(NonFinite::NegativeInfinity)),
+            (
+                Kind::Number,
+                "\"-Infinity\"",
+                Cell::NonFinite(NonFinite::NegativeInfinity),
+            ),
             (Kind::String, "\"a\\u0000b\"", text("a\0b")),
             (Kind::String, "{\"a\": 1}", text("{\"a\": 1}")),
             (Kind::String, "1.10", text("1.10")),
@@ -280,9 +307,15 @@ mod tests {
     #[test]
     fn an_unpaired_surrogate_is_nulled_and_a_broken_escape_is_an_error() {
         let reason = ChangeReason::DestinationSerializationError;
-        assert_eq!(Kind::String.cell("\"\\ud800\""), Err(Misfit::Nulled(reason)));
+        assert_eq!(
+            Kind::String.cell("\"\\ud800\""),
+            Err(Misfit::Nulled(reason))
+        );
         let broken = Kind::String.cell("\"\\x\"");
-        assert!(matches!(broken, Err(Misfit::Broken(StringError::BadEscape(1)))), "{broken:?}");
+        assert!(
+            matches!(broken, Err(Misfit::Broken(StringError::BadEscape(1)))),
+            "{broken:?}"
+        );
     }
 
     proptest! {

@@ -35,8 +35,14 @@ impl Columns {
     /// The columns that the stream's JSON schema declares.
     pub fn of(stream: &ConfiguredAirbyteStream) -> Self {
         let fields = fields_of(&stream.stream.json_schema).into_iter();
-        let list = fields.map(|field| Column { name: field.name, data_type: field.data_type });
-        Self { stream: stream.descriptor(), list: list.collect() }
+        let list = fields.map(|field| Column {
+            name: field.name,
+            data_type: field.data_type,
+        });
+        Self {
+            stream: stream.descriptor(),
+            list: list.collect(),
+        }
     }
 
     /// The stream they belong to.
@@ -68,7 +74,9 @@ impl Columns {
     ///
     /// A config error when the key names a nested field or one that the schema does not declare.
     pub fn key(&self, stream: &ConfiguredAirbyteStream) -> Result<Option<Vec<usize>>> {
-        let Some(paths) = stream.key() else { return Ok(None) };
+        let Some(paths) = stream.key() else {
+            return Ok(None);
+        };
         let positions = paths.iter().map(|path| self.of_path(path, "primary key"));
         positions.collect::<Result<Vec<_>>>().map(Some)
     }
@@ -77,7 +85,10 @@ impl Columns {
     ///
     /// A config error when the cursor is a nested field or one that the schema does not declare.
     pub fn cursor(&self, stream: &ConfiguredAirbyteStream) -> Result<Option<usize>> {
-        stream.cursor().map(|path| self.of_path(path, "cursor")).transpose()
+        stream
+            .cursor()
+            .map(|path| self.of_path(path, "cursor"))
+            .transpose()
     }
 
     fn of_path(&self, path: &[String], role: &str) -> Result<usize> {
@@ -114,7 +125,11 @@ mod tests {
     #[test]
     fn columns_keep_the_order_of_the_schema() {
         let columns = Columns::of(&stream());
-        let names: Vec<_> = columns.as_slice().iter().map(|column| column.name.as_str()).collect();
+        let names: Vec<_> = columns
+            .as_slice()
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
         assert_eq!(names, ["b", "a"]);
     }
 
@@ -126,9 +141,18 @@ mod tests {
         assert_eq!(columns.cursor(&stream).unwrap(), Some(0));
         let wrong = stream.with_primary_key(["c"]);
         let error = columns.key(&wrong).unwrap_err();
-        assert!(error.message().contains("primary key of stream s is `c`"), "{error}");
+        assert!(
+            error.message().contains("primary key of stream s is `c`"),
+            "{error}"
+        );
         let mut nested = wrong;
         nested.cursor_field = Some(vec!["a".to_owned(), "x".to_owned()]);
-        assert!(columns.cursor(&nested).unwrap_err().message().contains("`a.x`"));
+        assert!(
+            columns
+                .cursor(&nested)
+                .unwrap_err()
+                .message()
+                .contains("`a.x`")
+        );
     }
 }

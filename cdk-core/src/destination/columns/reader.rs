@@ -43,7 +43,9 @@ impl RowReader {
         let names = columns_in_order.clone().map(|column| column.name.clone());
         Self {
             stream: columns.stream().clone(),
-            kinds: columns_in_order.map(|column| Kind::of(&column.data_type)).collect(),
+            kinds: columns_in_order
+                .map(|column| Kind::of(&column.data_type))
+                .collect(),
             index: names.enumerate().map(|(at, name)| (name, at)).collect(),
             expected: Vec::new(),
             changes: Vec::new(),
@@ -60,7 +62,9 @@ impl RowReader {
         self.changes.clear();
         for (at, member) in fields(row).enumerate() {
             let (key, value) = member.map_err(|error| self.broken_row(at, error))?;
-            let Some(column) = self.column(at, key) else { continue };
+            let Some(column) = self.column(at, key) else {
+                continue;
+            };
             self.set(column, value, cells)?;
         }
         Ok(())
@@ -110,12 +114,11 @@ impl RowReader {
     }
 
     /// The text stops being JSON at field number `at`; its predecessors were remembered.
-    fn broken_row(
-        &self,
-        at: usize,
-        error: airbyte_protocol::codec::FieldsError,
-    ) -> ConnectorError {
-        let place = match at.checked_sub(1).and_then(|before| self.expected.get(before)) {
+    fn broken_row(&self, at: usize, error: airbyte_protocol::codec::FieldsError) -> ConnectorError {
+        let place = match at
+            .checked_sub(1)
+            .and_then(|before| self.expected.get(before))
+        {
             Some((name, _)) => format!("the text after the key `{name}`"),
             None => "its start".to_owned(),
         };
@@ -144,13 +147,19 @@ mod tests {
     use crate::destination::columns::Column;
 
     fn reader() -> RowReader {
-        let column = |name: &str, data_type| Column { name: name.to_owned(), data_type };
+        let column = |name: &str, data_type| Column {
+            name: name.to_owned(),
+            data_type,
+        };
         let list = vec![
             column("id", AirbyteType::Integer),
             column("name", AirbyteType::String),
             column("ok", AirbyteType::Boolean),
         ];
-        RowReader::new(&Columns { stream: StreamDescriptor::new("s"), list })
+        RowReader::new(&Columns {
+            stream: StreamDescriptor::new("s"),
+            list,
+        })
     }
 
     fn text(text: &str) -> Cell<'_> {
@@ -162,9 +171,13 @@ mod tests {
         let mut reader = reader();
         let mut cells = Vec::new();
         for _ in 0..2 {
-            reader.read(r#"{"id":1,"name":"a","ok":true}"#, &mut cells).unwrap();
+            reader
+                .read(r#"{"id":1,"name":"a","ok":true}"#, &mut cells)
+                .unwrap();
             assert_eq!(cells, [Cell::Integer(1), text("a"), Cell::Boolean(true)]);
-            reader.read(r#"{"x":[],"ok":false,"name":"b"}"#, &mut cells).unwrap();
+            reader
+                .read(r#"{"x":[],"ok":false,"name":"b"}"#, &mut cells)
+                .unwrap();
             assert_eq!(cells, [Cell::Null, text("b"), Cell::Boolean(false)]);
         }
         reader.read("{}", &mut cells).unwrap();
@@ -175,11 +188,19 @@ mod tests {
     fn values_that_do_not_fit_become_null_and_a_change() {
         let mut reader = reader();
         let mut cells = Vec::new();
-        reader.read(r#"{"id":"x","name":"\udc00","ok":true}"#, &mut cells).unwrap();
+        reader
+            .read(r#"{"id":"x","name":"\udc00","ok":true}"#, &mut cells)
+            .unwrap();
         assert_eq!(cells, [Cell::Null, Cell::Null, Cell::Boolean(true)]);
         let changes = [
-            FieldChange { column: 0, reason: ChangeReason::DestinationTypecastError },
-            FieldChange { column: 1, reason: ChangeReason::DestinationSerializationError },
+            FieldChange {
+                column: 0,
+                reason: ChangeReason::DestinationTypecastError,
+            },
+            FieldChange {
+                column: 1,
+                reason: ChangeReason::DestinationSerializationError,
+            },
         ];
         assert_eq!(reader.changes(), changes);
         reader.read(r#"{"id":2}"#, &mut cells).unwrap();
@@ -198,15 +219,25 @@ mod tests {
     fn a_row_that_is_no_json_names_stream_and_field() {
         let mut reader = reader();
         let mut cells = Vec::new();
-        let error = reader.read(r#"{"id":1,"name":oops}"#, &mut cells).unwrap_err();
-        assert!(error.message().contains("stream s") && error.message().contains("`id`"), "{error}");
+        let error = reader
+            .read(r#"{"id":1,"name":oops}"#, &mut cells)
+            .unwrap_err();
+        assert!(
+            error.message().contains("stream s") && error.message().contains("`id`"),
+            "{error}"
+        );
         let mut cells = Vec::new();
-        let error = reader.read(r#"{"id":1,"name":"\x"}"#, &mut cells).unwrap_err();
+        let error = reader
+            .read(r#"{"id":1,"name":"\x"}"#, &mut cells)
+            .unwrap_err();
         assert!(error.message().contains("field `name`"), "{error}");
         let mut cells = Vec::new();
         let error = reader.read("[]", &mut cells).unwrap_err();
         assert!(error.message().contains("its start"), "{error}");
-        assert_eq!(error.failure_type(), airbyte_protocol::FailureType::SystemError);
+        assert_eq!(
+            error.failure_type(),
+            airbyte_protocol::FailureType::SystemError
+        );
     }
 
     #[test]

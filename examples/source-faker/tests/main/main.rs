@@ -1,4 +1,8 @@
 //! The source as a whole, verb by verb.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the report"
+)]
 
 mod always_updated;
 mod bad_input;

@@ -29,36 +29,74 @@ pub(crate) fn inspect(
     file: &str,
 ) -> Result<(CsvHead, Option<RowError>)> {
     let mut rows = CsvRows::new(window, 0, options, max_row_bytes);
+    let Names {
+        names,
+        start,
+        first,
+    } = names(&mut rows, options, file)?;
+    reject_unknown_types(&names, options)?;
+    rows.set_width(names.len());
+    let mut kinds = Inference {
+        kinds: vec![None; names.len()],
+        options,
+    };
+    first
+        .iter()
+        .flatten()
+        .enumerate()
+        .for_each(|(place, text)| kinds.learn(place, text));
+    let problem = kinds.learn_rows(&mut rows, max_bytes)?;
+    Ok((
+        CsvHead {
+            columns: kinds.columns(names),
+            start,
+        },
+        problem,
+    ))
+}
+
+/// The columns' names.
+struct Names {
+    names: Vec<String>,
+    /// Where the first row of data starts.
+    start: Position,
+    /// That row, if it had to be read to count the columns.
+    first: Option<Vec<String>>,
+}
+
+fn names(rows: &mut CsvRows, options: &CsvOptions, file: &str) -> Result<Names> {
     let fail = |error: RowError| error.into_error(file);
     for _ in 0..options.skip_rows {
         if !rows.skip_line().map_err(fail)? {
             break;
         }
     }
-    let (names, start, first) = match options.header {
-        HeaderOption::Row(number) => {
-            let header = header(&mut rows, number).map_err(fail)?.ok_or_else(|| empty(file))?;
-            (distinct(named(header, options)?), rows.position(), None)
-        }
-        HeaderOption::Absent => {
-            let start = rows.position();
-            let first = texts(&mut rows).map_err(fail)?;
-            let count = first.as_ref().map(Vec::len);
-            let names = options.names.clone().or(count.map(numbered));
-            (distinct(names.ok_or_else(|| empty(file))?), start, first)
-        }
-    };
-    if let (HeaderOption::Absent, Some(first)) = (options.header, &first)
-        && first.len() != names.len()
-    {
-        return Err(wrong_names(names.len(), first.len()));
+    if let HeaderOption::Row(number) = options.header {
+        let header = header(rows, number)
+            .map_err(fail)?
+            .ok_or_else(|| empty(file))?;
+        let names = distinct(named(header, options)?);
+        return Ok(Names {
+            names,
+            start: rows.position(),
+            first: None,
+        });
     }
-    reject_unknown_types(&names, options)?;
-    rows.set_width(names.len());
-    let mut kinds = Inference { kinds: vec![None; names.len()], options };
-    first.iter().flatten().enumerate().for_each(|(place, text)| kinds.learn(place, text));
-    let problem = kinds.learn_rows(&mut rows, max_bytes)?;
-    Ok((CsvHead { columns: kinds.columns(names), start }, problem))
+    let start = rows.position();
+    let first = texts(rows).map_err(fail)?;
+    let names = match (&options.names, &first) {
+        (Some(names), Some(first)) if names.len() != first.len() => {
+            return Err(wrong_names(names.len(), first.len()));
+        }
+        (Some(names), _) => names.clone(),
+        (None, Some(first)) => numbered(first.len()),
+        (None, None) => return Err(empty(file)),
+    };
+    Ok(Names {
+        names: distinct(names),
+        start,
+        first,
+    })
 }
 
 /// The cells of row `number`, which names the columns.
@@ -73,7 +111,9 @@ fn header(rows: &mut CsvRows, number: u64) -> Result<Option<Vec<String>>, RowErr
 
 /// The values of the next row.
 fn texts(rows: &mut CsvRows) -> Result<Option<Vec<String>>, RowError> {
-    let Some(row) = rows.next_row()? else { return Ok(None) };
+    let Some(row) = rows.next_row()? else {
+        return Ok(None);
+    };
     let mut scratch = String::new();
     let mut text = |cell| row.value(cell, &mut scratch).to_owned();
     Ok(Some(row.cells().iter().map(|cell| text(*cell)).collect()))
@@ -103,7 +143,11 @@ fn empty(file: &str) -> ConnectorError {
 }
 
 fn reject_unknown_types(names: &[String], options: &CsvOptions) -> Result<()> {
-    match options.types.columns().find(|column| !names.iter().any(|name| name == column)) {
+    match options
+        .types
+        .columns()
+        .find(|column| !names.iter().any(|name| name == column))
+    {
         None => Ok(()),
         Some(column) => Err(ConnectorError::config(format!(
             "`reader_options.dtype` gives a type to column {column:?}, which the file does not have. \
@@ -121,7 +165,9 @@ struct Inference<'a> {
 
 impl Inference<'_> {
     fn learn(&mut self, place: usize, text: &str) {
-        let Some(kind) = self.kinds.get_mut(place) else { return };
+        let Some(kind) = self.kinds.get_mut(place) else {
+            return;
+        };
         if *kind == Some(Kind::Text) || self.options.nulls.says_nothing(text) {
             return;
         }
@@ -149,7 +195,10 @@ impl Inference<'_> {
 
     /// Columns without any value are text: it takes whatever comes.
     fn columns(self, names: Vec<String>) -> Vec<(String, Kind)> {
-        let kinds = self.kinds.into_iter().map(|kind| kind.unwrap_or(Kind::Text));
+        let kinds = self
+            .kinds
+            .into_iter()
+            .map(|kind| kind.unwrap_or(Kind::Text));
         let typed = |(name, inferred): (String, Kind)| {
             let kind = self.options.types.of(&name).unwrap_or(inferred);
             (name, kind)
@@ -177,7 +226,10 @@ mod tests {
     }
 
     fn expected(columns: &[(&str, Kind)]) -> Vec<(String, Kind)> {
-        columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
+        columns
+            .iter()
+            .map(|(name, kind)| ((*name).to_owned(), *kind))
+            .collect()
     }
 
     #[test]
@@ -196,10 +248,16 @@ mod tests {
     #[test]
     fn the_header_is_found_where_the_options_say() {
         let a_b = expected(&[("a", Kind::Integer), ("b", Kind::Text)]);
-        assert_eq!(columns("junk\nmore \"junk\na,b\n1,x\n", r#"{"skiprows": 2}"#), a_b);
+        assert_eq!(
+            columns("junk\nmore \"junk\na,b\n1,x\n", r#"{"skiprows": 2}"#),
+            a_b
+        );
         assert_eq!(columns("u,v\na,b\n1,x\n", r#"{"header": 1}"#), a_b);
         assert_eq!(columns("1,x\n", r#"{"names": ["a", "b"]}"#), a_b);
-        assert_eq!(columns("u,v\n1,x\n", r#"{"names": ["a", "b"], "header": 0}"#), a_b);
+        assert_eq!(
+            columns("u,v\n1,x\n", r#"{"names": ["a", "b"], "header": 0}"#),
+            a_b
+        );
         let numbered = expected(&[("0", Kind::Integer), ("1", Kind::Text)]);
         assert_eq!(columns("1,x\n", r#"{"header": null}"#), numbered);
     }
@@ -207,8 +265,18 @@ mod tests {
     #[test]
     fn data_starts_behind_the_header_or_at_the_first_row() {
         let start = |text, options| head(text, options).unwrap().0.start;
-        assert_eq!(start("x\n\na,b\n1,2\n", r#"{"skiprows": 1}"#), Position { offset: 7, lines: 3, rows: 0 });
-        assert_eq!(start("x\n1,2\n", r#"{"skiprows": 1, "header": null}"#).offset, 2);
+        assert_eq!(
+            start("x\n\na,b\n1,2\n", r#"{"skiprows": 1}"#),
+            Position {
+                offset: 7,
+                lines: 3,
+                rows: 0
+            }
+        );
+        assert_eq!(
+            start("x\n1,2\n", r#"{"skiprows": 1, "header": null}"#).offset,
+            2
+        );
     }
 
     #[test]
@@ -217,28 +285,48 @@ mod tests {
         let kinds = expected(&[("a", Kind::Text), ("b", Kind::Integer)]);
         assert_eq!(columns(text, r#"{"dtype": {"a": "str"}}"#), kinds);
         let error = head(text, r#"{"dtype": {"z": "str"}}"#).unwrap_err();
-        assert!(error.message().contains("\"z\"") && error.message().contains("a, b"), "{error}");
+        assert!(
+            error.message().contains("\"z\"") && error.message().contains("a, b"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_bad_row_ends_the_inference_only() {
         let (head, is_cut) = head("a,b\n1,2\n1,2,3\nx,y\n", "{}").unwrap();
-        assert_eq!(head.columns, expected(&[("a", Kind::Integer), ("b", Kind::Integer)]));
+        assert_eq!(
+            head.columns,
+            expected(&[("a", Kind::Integer), ("b", Kind::Integer)])
+        );
         assert!(is_cut);
     }
 
     #[test]
     fn an_empty_file_has_no_columns_but_a_header_alone_has() {
-        assert!(head("", "{}").unwrap_err().message().contains("f.csv is empty"));
+        assert!(
+            head("", "{}")
+                .unwrap_err()
+                .message()
+                .contains("f.csv is empty")
+        );
         assert!(head("\n\n", "{}").is_err() && head("", r#"{"header": null}"#).is_err());
         assert_eq!(columns("a\n", "{}"), expected(&[("a", Kind::Text)]));
-        assert_eq!(columns("", r#"{"names": ["a"]}"#), expected(&[("a", Kind::Text)]));
+        assert_eq!(
+            columns("", r#"{"names": ["a"]}"#),
+            expected(&[("a", Kind::Text)])
+        );
     }
 
     #[test]
     fn names_must_be_as_many_as_columns() {
         for options in [r#"{"names": ["a"]}"#, r#"{"names": ["a"], "header": 0}"#] {
-            assert!(head("1,2\n", options).unwrap_err().message().contains("1 names"), "{options}");
+            assert!(
+                head("1,2\n", options)
+                    .unwrap_err()
+                    .message()
+                    .contains("1 names"),
+                "{options}"
+            );
         }
     }
 }

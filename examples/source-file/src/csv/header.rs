@@ -9,7 +9,11 @@ pub(super) fn distinct(names: Vec<String>) -> Vec<String> {
     let mut taken: HashSet<String> = names.iter().cloned().collect();
     let mut seen = HashSet::new();
     let unique = |(place, name): (usize, String)| {
-        let name = if name.is_empty() { format!("Unnamed: {place}") } else { name };
+        let name = if name.is_empty() {
+            format!("Unnamed: {place}")
+        } else {
+            name
+        };
         if seen.insert(name.clone()) {
             return name;
         }

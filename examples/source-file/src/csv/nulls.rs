@@ -79,7 +79,9 @@ mod tests {
     #[test]
     fn keep_default_na_decides_for_all_columns() {
         let everywhere = Nulls::new(Some(true), vec![]);
-        assert!(everywhere.is_null("NA", Kind::Text, false) && everywhere.is_null("", Kind::Text, true));
+        assert!(
+            everywhere.is_null("NA", Kind::Text, false) && everywhere.is_null("", Kind::Text, true)
+        );
         let off = Nulls::new(Some(false), vec!["-".to_owned()]);
         assert!(!off.is_null("", Kind::Text, false) && !off.is_null("NA", Kind::Integer, false));
         assert!(off.is_listed("-") && !off.is_listed(""));

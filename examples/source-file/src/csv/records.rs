@@ -43,7 +43,12 @@ impl CsvRecords {
         let mut rows = CsvRows::new(window, lines, options, max_row_bytes);
         rows.set_width(head.columns.len());
         let columns = columns(head, wanted);
-        Self { rows, options: options.clone(), columns, scratch: String::new() }
+        Self {
+            rows,
+            options: options.clone(),
+            columns,
+            scratch: String::new(),
+        }
     }
 
     /// The place behind the last row, without a count of rows.
@@ -53,7 +58,9 @@ impl CsvRecords {
 
     /// Writes the next record to `block`; false at the end of the text.
     pub(crate) fn next_into(&mut self, block: &mut Block) -> Result<bool, RowError> {
-        let Some(row) = self.rows.next_row()? else { return Ok(false) };
+        let Some(row) = self.rows.next_row()? else {
+            return Ok(false);
+        };
         block.text().push('{');
         for (column, cell) in self.columns.iter().zip(row.cells()) {
             let Some(column) = column else { continue };
@@ -85,7 +92,11 @@ fn columns(head: &CsvHead, wanted: &[Field]) -> Vec<Option<Column>> {
         is_first = false;
         push_string(&mut prefix, name);
         prefix.push(':');
-        Some(Column { name: name.clone(), prefix, kind })
+        Some(Column {
+            name: name.clone(),
+            prefix,
+            kind,
+        })
     };
     head.columns.iter().map(column).collect()
 }

@@ -39,7 +39,12 @@ impl<'a> Row<'a> {
 
 impl CsvRows {
     /// Reads on at `lines` lines into the text, where `window` begins.
-    pub(super) fn new(window: Window, lines: u64, options: &CsvOptions, max_row_bytes: usize) -> Self {
+    pub(super) fn new(
+        window: Window,
+        lines: u64,
+        options: &CsvOptions,
+        max_row_bytes: usize,
+    ) -> Self {
         Self {
             window,
             scanner: Scanner::new(options.dialect),
@@ -60,7 +65,11 @@ impl CsvRows {
     pub(super) fn position(&self) -> Position {
         let (bytes, lines) = self.pending;
         let offset = self.window.offset() + bytes as u64;
-        Position { offset, lines: self.lines + lines, rows: 0 }
+        Position {
+            offset,
+            lines: self.lines + lines,
+            rows: 0,
+        }
     }
 
     /// Passes over one line, whatever is in it; false at the end of the text.
@@ -94,7 +103,10 @@ impl CsvRows {
                 break text_bytes;
             }
         };
-        if let Some(width) = self.width.filter(|width| *width != self.scanner.cells().len()) {
+        if let Some(width) = self
+            .width
+            .filter(|width| *width != self.scanner.cells().len())
+        {
             let found = self.scanner.cells().len();
             return Err(self.bad(
                 format!("the row has {found} cells, but the header {width}"),
@@ -103,7 +115,10 @@ impl CsvRows {
         }
         let bytes = self.window.bytes().get(..text_bytes).unwrap_or_default();
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(Row { text, scanner: &self.scanner })),
+            Ok(text) => Ok(Some(Row {
+                text,
+                scanner: &self.scanner,
+            })),
             Err(error) => Err(self.bad(
                 format!("byte {} of the row is not UTF-8 text", error.valid_up_to()),
                 ", or `encoding` to the file's encoding",
@@ -117,7 +132,11 @@ impl CsvRows {
             let (data, is_end) = (self.window.bytes(), self.window.is_end());
             let held = data.len();
             match self.scanner.scan(data, is_end) {
-                Scan::Row { text_bytes, bytes, inner_breaks } if text_bytes <= self.max_row_bytes => {
+                Scan::Row {
+                    text_bytes,
+                    bytes,
+                    inner_breaks,
+                } if text_bytes <= self.max_row_bytes => {
                     self.pending = (bytes, inner_breaks + u64::from(bytes > text_bytes));
                     return Ok(text_bytes);
                 }
@@ -182,7 +201,12 @@ impl CsvRows {
     /// The row at the front of the window is bad.
     fn bad(&self, problem: String, hint: &'static str) -> RowError {
         let (line, offset) = (self.lines + 1, self.window.offset());
-        RowError::Bad(BadRow { line, offset, problem, hint })
+        RowError::Bad(BadRow {
+            line,
+            offset,
+            problem,
+            hint,
+        })
     }
 }
 
@@ -220,8 +244,14 @@ mod tests {
         let texts: Vec<_> = seen.iter().filter_map(|row| row.as_deref().ok()).collect();
         assert_eq!(texts, ["a,b", "\"x\ny\",2", "4,5", "7,8"]);
         let bad: Vec<_> = seen.iter().filter_map(|row| row.as_ref().err()).collect();
-        assert_eq!(bad[0], &(4, 12, "the row has 3 cells, but the header 2".to_owned()));
-        assert_eq!(bad[1], &(7, 24, "a quote is opened and never closed".to_owned()));
+        assert_eq!(
+            bad[0],
+            &(4, 12, "the row has 3 cells, but the header 2".to_owned())
+        );
+        assert_eq!(
+            bad[1],
+            &(7, 24, "a quote is opened and never closed".to_owned())
+        );
     }
 
     #[test]
@@ -229,7 +259,9 @@ mod tests {
         let text = format!("a\n\"b\n{}\nc\n", "x".repeat(50));
         let seen = all(reader(&text, 20));
         assert_eq!(seen[0], Ok("a".to_owned()));
-        assert!(matches!(&seen[1], Err((2, 2, problem)) if problem.contains("longer than 20 bytes")));
+        assert!(
+            matches!(&seen[1], Err((2, 2, problem)) if problem.contains("longer than 20 bytes"))
+        );
         assert!(matches!(&seen[2], Err((3, 5, _))));
         assert_eq!(seen[3], Ok("c".to_owned()));
         assert_eq!(seen.len(), 4);

@@ -14,7 +14,12 @@ pub(crate) struct Dialect {
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { delimiter: b',', quote: Some(b'"'), escape: None, is_doubling: true }
+        Self {
+            delimiter: b',',
+            quote: Some(b'"'),
+            escape: None,
+            is_doubling: true,
+        }
     }
 }
 
@@ -66,11 +71,17 @@ pub(crate) struct Scanner {
 impl Scanner {
     pub(crate) fn new(dialect: Dialect) -> Self {
         let mut stops = [false; 256];
-        let special = [b'\n', b'\r', dialect.delimiter].into_iter().chain(dialect.escape);
+        let special = [b'\n', b'\r', dialect.delimiter]
+            .into_iter()
+            .chain(dialect.escape);
         for byte in special {
             stops[usize::from(byte)] = true;
         }
-        Self { dialect, stops, cells: Vec::new() }
+        Self {
+            dialect,
+            stops,
+            cells: Vec::new(),
+        }
     }
 
     /// The cells of the last row found.
@@ -84,7 +95,8 @@ impl Scanner {
         self.cells.clear();
         let (mut at, mut inner_breaks) = (0, 0);
         loop {
-            let is_quoted = self.dialect.quote.is_some() && data.get(at).copied() == self.dialect.quote;
+            let is_quoted =
+                self.dialect.quote.is_some() && data.get(at).copied() == self.dialect.quote;
             let found = match is_quoted {
                 true => self.quoted(data, at, is_end, &mut inner_breaks),
                 false => self.unquoted(data, at, at, Form::Plain, is_end),
@@ -108,7 +120,11 @@ impl Scanner {
                     continue;
                 }
             };
-            return Scan::Row { text_bytes: stop, bytes, inner_breaks };
+            return Scan::Row {
+                text_bytes: stop,
+                bytes,
+                inner_breaks,
+            };
         }
     }
 
@@ -147,11 +163,17 @@ impl Scanner {
         is_end: bool,
         inner_breaks: &mut u64,
     ) -> Result<(Cell, usize), Scan> {
-        let unclosed = if is_end { Scan::Unclosed } else { Scan::Incomplete };
+        let unclosed = if is_end {
+            Scan::Unclosed
+        } else {
+            Scan::Incomplete
+        };
         let mut is_escaped = false;
         let mut at = start + 1;
         let close = loop {
-            let Some(found) = self.next_mark(data, at) else { return Err(unclosed) };
+            let Some(found) = self.next_mark(data, at) else {
+                return Err(unclosed);
+            };
             let is_escape = data.get(found).copied() == self.dialect.escape;
             let next = data.get(found + 1);
             if !is_escape && next.is_none() && !is_end {
@@ -172,7 +194,13 @@ impl Scanner {
             return Ok((cell(start + 1, close, Form::Quoted), after));
         }
         // Text after the closing quote belongs to the cell, as other readers have it.
-        self.unquoted(data, start, after, Form::Escaped { is_quoted: true }, is_end)
+        self.unquoted(
+            data,
+            start,
+            after,
+            Form::Escaped { is_quoted: true },
+            is_end,
+        )
     }
 
     /// The next quote or escape from `at` on.
@@ -192,8 +220,12 @@ impl Scanner {
 
     /// The value of `cell` of the row `row`; `scratch` holds it when it has to be put together.
     pub(crate) fn value<'a>(&self, row: &'a str, cell: Cell, scratch: &'a mut String) -> &'a str {
-        let part = row.get(cell.start as usize..cell.end as usize).unwrap_or_default();
-        let Form::Escaped { is_quoted } = cell.form else { return part };
+        let part = row
+            .get(cell.start as usize..cell.end as usize)
+            .unwrap_or_default();
+        let Form::Escaped { is_quoted } = cell.form else {
+            return part;
+        };
         scratch.clear();
         let mut in_quotes = is_quoted;
         let mut chars = part.chars().skip(usize::from(is_quoted)).peekable();
@@ -227,7 +259,11 @@ impl Cell {
 
 fn cell(start: usize, end: usize, form: Form) -> Cell {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    Cell { start: place(start), end: place(end), form }
+    Cell {
+        start: place(start),
+        end: place(end),
+        form,
+    }
 }
 
 /// How many lines `text` ends; `\r\n` counts once.
@@ -252,11 +288,12 @@ mod tests {
             let is_end = seen >= text.len();
             let data = &text.as_bytes()[at..seen.min(text.len())];
             match scanner.scan(data, is_end) {
-                Scan::Row { text_bytes, bytes, .. } => {
+                Scan::Row {
+                    text_bytes, bytes, ..
+                } => {
                     let row = &text[at..at + text_bytes];
-                    let value = |cell: &Cell| {
-                        scanner.value(row, *cell, &mut String::new()).to_owned()
-                    };
+                    let value =
+                        |cell: &Cell| scanner.value(row, *cell, &mut String::new()).to_owned();
                     rows.push(scanner.cells().iter().map(value).collect());
                     at += bytes;
                 }
@@ -273,14 +310,20 @@ mod tests {
 
     #[test]
     fn line_breaks_of_all_kinds_end_rows() {
-        assert_eq!(plain("a,b\nc,d\r\ne,f\rg,h"), [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]]);
+        assert_eq!(
+            plain("a,b\nc,d\r\ne,f\rg,h"),
+            [["a", "b"], ["c", "d"], ["e", "f"], ["g", "h"]]
+        );
         assert_eq!(plain("a,\n,b\n"), [["a", ""], ["", "b"]]);
         assert_eq!(plain("\n\n"), [[""], [""]]);
     }
 
     #[test]
     fn quotes_hide_delimiters_breaks_and_doubled_quotes() {
-        assert_eq!(plain("\"a,\r\nb\",\"c \"\"d\"\"\"\n"), [["a,\r\nb", "c \"d\""]]);
+        assert_eq!(
+            plain("\"a,\r\nb\",\"c \"\"d\"\"\"\n"),
+            [["a,\r\nb", "c \"d\""]]
+        );
         assert_eq!(plain("\"\",x"), [["", "x"]]);
         // Quotes inside a cell, and text behind a closing quote, are text.
         assert_eq!(plain("5\" pipe,\"a\"b\"c\n"), [["5\" pipe", "ab\"c"]]);
@@ -288,7 +331,11 @@ mod tests {
 
     #[test]
     fn an_escape_takes_meaning_away() {
-        let dialect = Dialect { escape: Some(b'\\'), is_doubling: false, ..Dialect::default() };
+        let dialect = Dialect {
+            escape: Some(b'\\'),
+            is_doubling: false,
+            ..Dialect::default()
+        };
         let expected = [["a,b", "c\"d", "e\\"], ["x\ny", "é", ""]];
         let text = "a\\,b,\"c\\\"d\",\"e\\\\\"\nx\\\ny,\\é,\n";
         assert_eq!(rows(dialect, text, 1).unwrap(), expected);
@@ -296,7 +343,10 @@ mod tests {
 
     #[test]
     fn without_a_quote_character_quotes_are_text() {
-        let dialect = Dialect { quote: None, ..Dialect::default() };
+        let dialect = Dialect {
+            quote: None,
+            ..Dialect::default()
+        };
         assert_eq!(rows(dialect, "\"a,b\"\n", 1).unwrap(), [["\"a", "b\""]]);
     }
 
@@ -306,7 +356,11 @@ mod tests {
         assert_eq!(scanner.scan(b"a,\"b\n", false), Scan::Incomplete);
         assert_eq!(scanner.scan(b"a,\"b\n", true), Scan::Unclosed);
         assert_eq!(scanner.scan(b"a,\"b\"", false), Scan::Incomplete);
-        let whole = Scan::Row { text_bytes: 5, bytes: 5, inner_breaks: 0 };
+        let whole = Scan::Row {
+            text_bytes: 5,
+            bytes: 5,
+            inner_breaks: 0,
+        };
         assert_eq!(scanner.scan(b"a,\"b\"", true), whole);
     }
 
@@ -314,7 +368,14 @@ mod tests {
     fn breaks_inside_quotes_are_counted() {
         let mut scanner = Scanner::new(Dialect::default());
         let found = scanner.scan(b"\"a\nb\r\nc\rd\",x\n", false);
-        assert_eq!(found, Scan::Row { text_bytes: 12, bytes: 13, inner_breaks: 3 });
+        assert_eq!(
+            found,
+            Scan::Row {
+                text_bytes: 12,
+                bytes: 13,
+                inner_breaks: 3
+            }
+        );
     }
 
     proptest! {

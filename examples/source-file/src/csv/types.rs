@@ -18,7 +18,10 @@ impl TypeOverrides {
     /// Reads `"str"` or `{"column": "int64", …}`, with the names of pandas and of JSON schema.
     pub(crate) fn parse(value: &Value) -> Result<Self> {
         match value {
-            Value::String(name) => Ok(Self { all: Some(kind(name)?), ..Self::default() }),
+            Value::String(name) => Ok(Self {
+                all: Some(kind(name)?),
+                ..Self::default()
+            }),
             Value::Object(columns) => {
                 let typed = |(column, name): (&String, &Value)| {
                     let name = name.as_str().unwrap_or_default();

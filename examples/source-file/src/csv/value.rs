@@ -54,7 +54,11 @@ pub(crate) fn kind_of(text: &str, options: &CsvOptions) -> Kind {
     }
     match Digits::parse(trimmed) {
         Some(digits) if digits.is_changed_by_reading() => Kind::Text,
-        Some(Digits { fraction: None, exponent: None, .. }) => Kind::Integer,
+        Some(Digits {
+            fraction: None,
+            exponent: None,
+            ..
+        }) => Kind::Integer,
         Some(_) => Kind::Number,
         None => Kind::Text,
     }
@@ -112,8 +116,12 @@ fn write_integer(out: &mut String, text: &str) -> bool {
         out.push_str(text);
         return true;
     }
-    let Some(digits) = Digits::parse(text.trim_ascii()) else { return false };
-    let is_whole = digits.fraction.is_none_or(|fraction| fraction.bytes().all(|b| b == b'0'));
+    let Some(digits) = Digits::parse(text.trim_ascii()) else {
+        return false;
+    };
+    let is_whole = digits
+        .fraction
+        .is_none_or(|fraction| fraction.bytes().all(|b| b == b'0'));
     if !is_whole || digits.exponent.is_some() {
         return false;
     }
@@ -127,7 +135,9 @@ fn write_number(out: &mut String, text: &str) -> bool {
         out.push_str(text);
         return true;
     }
-    let Some(digits) = Digits::parse(text.trim_ascii()) else { return false };
+    let Some(digits) = Digits::parse(text.trim_ascii()) else {
+        return false;
+    };
     digits.push_whole(out);
     if let Some(fraction) = digits.fraction {
         out.push('.');
@@ -175,7 +185,12 @@ impl<'a> Digits<'a> {
             && is_digits(fraction_digits)
             && whole.len() + fraction_digits.len() > 0
             && exponent.is_none_or(is_exponent);
-        is_number.then_some(Self { sign, whole, fraction, exponent })
+        is_number.then_some(Self {
+            sign,
+            whole,
+            fraction,
+            exponent,
+        })
     }
 
     /// Whether the number says less than the text: a sign or zeros that only an identifier has.
@@ -207,7 +222,9 @@ mod tests {
     use crate::reader_options::ReaderOptions;
 
     fn options(text: &str) -> CsvOptions {
-        ReaderOptions::parse(Some(text), FileFormat::Csv).unwrap().csv
+        ReaderOptions::parse(Some(text), FileFormat::Csv)
+            .unwrap()
+            .csv
     }
 
     fn written(text: &str, kind: Kind) -> (String, bool) {
@@ -249,7 +266,11 @@ mod tests {
     #[test]
     fn numbers_keep_their_digits_and_become_json() {
         for (text, kind, json) in [
-            ("123456789012345678901234567890", Kind::Integer, "123456789012345678901234567890"),
+            (
+                "123456789012345678901234567890",
+                Kind::Integer,
+                "123456789012345678901234567890",
+            ),
             ("-007", Kind::Integer, "-7"),
             ("+7.00", Kind::Integer, "7"),
             ("000", Kind::Integer, "0"),
@@ -258,7 +279,11 @@ mod tests {
             ("5.", Kind::Number, "5.0"),
             (" 1E+5", Kind::Number, "1E+5"),
             ("5.e3", Kind::Number, "5.0e3"),
-            ("0.1000000000000000055511151231257827", Kind::Number, "0.1000000000000000055511151231257827"),
+            (
+                "0.1000000000000000055511151231257827",
+                Kind::Number,
+                "0.1000000000000000055511151231257827",
+            ),
             ("FALSE", Kind::Boolean, "false"),
             ("a\"b", Kind::Text, r#""a\"b""#),
         ] {

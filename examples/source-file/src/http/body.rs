@@ -21,9 +21,19 @@ enum Message {
 /// Fetches on in the background what `answer` began at byte `from`. Stops when the reader is dropped.
 pub(super) fn start(file: HttpFile, from: u64, answer: Answer) -> HttpBytes {
     let (chunks, received) = mpsc::channel(QUEUED_CHUNKS);
-    let transfer = Transfer { file, at: from, origin: answer.fingerprint.clone(), chunks };
+    let transfer = Transfer {
+        file,
+        at: from,
+        origin: answer.fingerprint.clone(),
+        chunks,
+    };
     tokio::spawn(transfer.run(answer));
-    HttpBytes { received, chunk: Vec::new(), at: 0, is_ended: false }
+    HttpBytes {
+        received,
+        chunk: Vec::new(),
+        at: 0,
+        is_ended: false,
+    }
 }
 
 struct Transfer {
@@ -71,7 +81,11 @@ impl Transfer {
 
     /// Hands on the chunks of one response.
     async fn drain(&mut self, answer: Answer) -> Result<(), Failure> {
-        let Answer { mut response, mut skip, .. } = answer;
+        let Answer {
+            mut response,
+            mut skip,
+            ..
+        } = answer;
         if skip == u64::MAX {
             return Ok(());
         }
@@ -81,7 +95,9 @@ impl Transfer {
                 chunk = response.chunk() => chunk,
             };
             let chunk = chunk.map_err(|error| classify::transport(error, self.file.display()))?;
-            let Some(chunk) = chunk else { return self.check_length() };
+            let Some(chunk) = chunk else {
+                return self.check_length();
+            };
             let skipped = chunk.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
             skip -= skipped as u64;
             let chunk = Vec::from(chunk.slice(skipped..));

@@ -21,11 +21,9 @@ pub(super) fn status(response: &Response, file: &str) -> Failure {
         StatusCode::NOT_FOUND | StatusCode::GONE => ConnectorError::config(format!(
             "There is no file at {file} ({status}). Check the URL."
         )),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            ConnectorError::transient(format!(
-                "The server of {file} asks to come back later ({status})."
-            ))
-        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => ConnectorError::transient(
+            format!("The server of {file} asks to come back later ({status})."),
+        ),
         _ if status.is_server_error() => ConnectorError::transient(format!(
             "The server of {file} failed ({status}). Run the sync again later."
         )),
@@ -33,9 +31,15 @@ pub(super) fn status(response: &Response, file: &str) -> Failure {
             "The server answers {status} instead of sending {file}. Check the URL."
         )),
     };
-    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
     let retry_after = seconds.and_then(|seconds| seconds.trim().parse().ok());
-    Failure { error, retry_after: retry_after.map(Duration::from_secs) }
+    Failure {
+        error,
+        retry_after: retry_after.map(Duration::from_secs),
+    }
 }
 
 /// No response, or one that broke off.
@@ -78,8 +82,12 @@ fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdErro
     let first: &'a (dyn StdError + 'static) = error;
     std::iter::successors(Some(first), |error| {
         let error: &'a (dyn StdError + 'static) = *error;
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source())
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        wrapped
+            .map(|inner| inner as &(dyn StdError + 'static))
+            .or_else(|| error.source())
     })
 }
 

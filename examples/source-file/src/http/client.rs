@@ -27,7 +27,10 @@ pub(super) fn build(has_user_agent: bool, settings: &HttpSettings) -> Result<Cli
 
 fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let is_downgrade = attempt.url().scheme() != "https"
-        && attempt.previous().last().is_some_and(|from| from.scheme() == "https");
+        && attempt
+            .previous()
+            .last()
+            .is_some_and(|from| from.scheme() == "https");
     if is_downgrade {
         return attempt.error("redirect from https to an unprotected address");
     }
@@ -59,7 +62,10 @@ pub(super) fn parse_url(text: &str) -> Result<Url> {
 /// The URL as messages may show it.
 pub(super) fn display(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     let query = if url.query().is_some() { "?…" } else { "" };
     format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
@@ -70,16 +76,28 @@ mod tests {
 
     #[test]
     fn messages_show_no_credentials() {
-        let url = parse_url("https://user:pass@x.example:8443/a/b.csv?X-Signature=abc#part").unwrap();
+        let url =
+            parse_url("https://user:pass@x.example:8443/a/b.csv?X-Signature=abc#part").unwrap();
         assert_eq!(display(&url), "https://x.example:8443/a/b.csv?…");
     }
 
     #[test]
     fn a_url_without_scheme_is_https_and_others_are_refused() {
-        assert_eq!(parse_url("x.example/a.csv").unwrap().as_str(), "https://x.example/a.csv");
+        assert_eq!(
+            parse_url("x.example/a.csv").unwrap().as_str(),
+            "https://x.example/a.csv"
+        );
         assert_eq!(parse_url("http://x.example/a").unwrap().scheme(), "http");
         let error = parse_url("s3://user:pass@bucket/a").unwrap_err();
-        assert!(error.message().contains("s3://") && !error.message().contains("pass"), "{error}");
-        assert!(!parse_url("https://user:pass@:x").unwrap_err().message().contains("pass"));
+        assert!(
+            error.message().contains("s3://") && !error.message().contains("pass"),
+            "{error}"
+        );
+        assert!(
+            !parse_url("https://user:pass@:x")
+                .unwrap_err()
+                .message()
+                .contains("pass")
+        );
     }
 }

@@ -90,7 +90,10 @@ pub(crate) struct Failure {
 
 impl From<ConnectorError> for Failure {
     fn from(error: ConnectorError) -> Self {
-        Self { error, retry_after: None }
+        Self {
+            error,
+            retry_after: None,
+        }
     }
 }
 
@@ -100,7 +103,12 @@ impl HttpFile {
         let url = client::parse_url(url)?;
         let display = client::display(&url);
         let client = client::build(has_user_agent, &settings)?;
-        Ok(Self { url, display, client, settings })
+        Ok(Self {
+            url,
+            display,
+            client,
+            settings,
+        })
     }
 
     /// The URL without credentials.
@@ -111,21 +119,31 @@ impl HttpFile {
     /// Registers what in the URL may be secret: the password, and a query that may hold a signature.
     pub(crate) fn register_secrets(&self, secrets: &Secrets) {
         const SHORTEST_SIGNATURE: usize = 16;
-        let query = self.url.query().filter(|query| query.len() >= SHORTEST_SIGNATURE);
-        self.url.password().into_iter().chain(query).for_each(|secret| secrets.add(secret));
+        let query = self
+            .url
+            .query()
+            .filter(|query| query.len() >= SHORTEST_SIGNATURE);
+        self.url
+            .password()
+            .into_iter()
+            .chain(query)
+            .for_each(|secret| secrets.add(secret));
     }
 
-    /// Opens the file at byte `from`. The transfer runs ahead of the reader by a few chunks.
-    pub(crate) async fn open(&self, from: u64) -> Result<Opened> {
+    /// Opens the file at byte `from`, in the version `expected` if that is given. The transfer runs ahead of the reader by a few chunks.
+    pub(crate) async fn open(&self, from: u64, expected: Option<&Fingerprint>) -> Result<Opened> {
         let mut failures = 0;
         let answer = loop {
-            match self.request(from, None).await {
+            match self.request(from, expected).await {
                 Ok(answer) => break answer,
                 Err(failure) => self.wait_to_retry(failure, &mut failures).await?,
             }
         };
         let fingerprint = answer.fingerprint.clone();
-        Ok(Opened { fingerprint, bytes: Box::new(body::start(self.clone(), from, answer)) })
+        Ok(Opened {
+            fingerprint,
+            bytes: Box::new(body::start(self.clone(), from, answer)),
+        })
     }
 
     /// Waits if another try makes sense; else returns the error.
@@ -137,7 +155,10 @@ impl HttpFile {
         if *failures >= self.settings.max_retries {
             return Err(error.with_retry(RetryStatus::Persistent));
         }
-        let backoff = self.settings.first_delay.saturating_mul(1 << (*failures).min(16));
+        let backoff = self
+            .settings
+            .first_delay
+            .saturating_mul(1 << (*failures).min(16));
         let wait = retry_after.unwrap_or(backoff).min(self.settings.max_delay);
         *failures += 1;
         tracing::info!("{error} Trying again in {wait:?} ({failures}).");

@@ -21,7 +21,10 @@ impl HttpFile {
         expected: Option<&Fingerprint>,
     ) -> Result<Answer, Failure> {
         // Packed transfers could not be resumed by byte; packed files are unpacked by the reader.
-        let mut request = self.client.get(self.url.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut request = self
+            .client
+            .get(self.url.clone())
+            .header(ACCEPT_ENCODING, "identity");
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
             if let Some(tag) = expected.and_then(Fingerprint::strong_etag) {
@@ -34,13 +37,16 @@ impl HttpFile {
         let range = ContentRange::of(&response);
         let skip = match (response.status(), &range) {
             (StatusCode::OK, _) => from,
-            (StatusCode::PARTIAL_CONTENT, Some(ContentRange { start: Some(start), .. }))
-                if *start == from =>
-            {
-                0
-            }
+            (
+                StatusCode::PARTIAL_CONTENT,
+                Some(ContentRange {
+                    start: Some(start), ..
+                }),
+            ) if *start == from => 0,
             // Exactly the end was asked for: there is nothing left.
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(range)) if range.total == Some(from) => u64::MAX,
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(range)) if range.total == Some(from) => {
+                u64::MAX
+            }
             (StatusCode::RANGE_NOT_SATISFIABLE, _) => return Err(self.changed().into()),
             (status, _) if status.is_success() => return Err(self.no_file(status).into()),
             _ => return Err(classify::status(&response, self.display())),
@@ -48,7 +54,11 @@ impl HttpFile {
         let fingerprint = fingerprint(&response, range.as_ref());
         match expected {
             Some(expected) if expected.contradicts(&fingerprint) => Err(self.changed().into()),
-            _ => Ok(Answer { response, skip, fingerprint }),
+            _ => Ok(Answer {
+                response,
+                skip,
+                fingerprint,
+            }),
         }
     }
 
@@ -92,7 +102,11 @@ fn fingerprint(response: &Response, range: Option<&ContentRange>) -> Fingerprint
         _ => range.and_then(|range| range.total),
     };
     let (modified, etag) = (text(response, &LAST_MODIFIED), text(response, &ETAG));
-    Fingerprint { size, modified, etag }
+    Fingerprint {
+        size,
+        modified,
+        etag,
+    }
 }
 
 /// A `Content-Range` header: `bytes 5-9/10`, `bytes 5-9/*`, `bytes */10`.
@@ -109,8 +123,13 @@ impl ContentRange {
 
     fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.strip_prefix("bytes")?.trim_start().split_once('/')?;
-        let start = range.split_once('-').and_then(|(start, _)| start.trim().parse().ok());
-        Some(Self { start, total: total.trim().parse().ok() })
+        let start = range
+            .split_once('-')
+            .and_then(|(start, _)| start.trim().parse().ok());
+        Some(Self {
+            start,
+            total: total.trim().parse().ok(),
+        })
     }
 }
 
@@ -121,7 +140,10 @@ mod tests {
     #[test]
     fn content_ranges_are_read() {
         let range = |start, total| Some(ContentRange { start, total });
-        assert_eq!(ContentRange::parse("bytes 5-9/10"), range(Some(5), Some(10)));
+        assert_eq!(
+            ContentRange::parse("bytes 5-9/10"),
+            range(Some(5), Some(10))
+        );
         assert_eq!(ContentRange::parse("bytes 5-9/*"), range(Some(5), None));
         assert_eq!(ContentRange::parse("bytes */10"), range(None, Some(10)));
         assert_eq!(ContentRange::parse("rows 1-2/3"), None);

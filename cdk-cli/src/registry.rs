@@ -1,0 +1,224 @@
+//! The connectors that are built in: the one place that lists them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cdk_core::entrypoint::Connector;
+use cdk_core::{
+    ConnectorError, Destination, ProcessCommand, ProcessDestination, ProcessSource, Result, Source,
+};
+
+use crate::words;
+
+/// A connector in this program.
+pub(crate) struct BuiltIn {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    make: fn() -> Connector,
+}
+
+/// All of them. A new one is one entry here and one dependency in `Cargo.toml`.
+pub(crate) const BUILT_INS: &[BuiltIn] = &[
+    BuiltIn {
+        name: "source-faker",
+        about: "deterministic users, products and purchases",
+        make: || source(source_faker::SourceFaker),
+    },
+    BuiltIn {
+        name: "source-file",
+        about: "one CSV or JSONL file from a path or a URL",
+        make: source_file::connector,
+    },
+    BuiltIn {
+        name: "destination-sqlite",
+        about: "typed tables in an SQLite file",
+        make: || destination(destination_sqlite::SqliteDestination::default()),
+    },
+    BuiltIn {
+        name: "destination-dev-null",
+        about: "keeps nothing: discards, logs, fails or slows down",
+        make: || destination(destination_dev_null::DestinationDevNull::new()),
+    },
+];
+
+fn source(source: impl Source) -> Connector {
+    Connector::Source(Arc::new(source))
+}
+
+fn destination(destination: impl Destination) -> Connector {
+    Connector::Destination(Arc::new(destination))
+}
+
+/// What a connector is to be used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Source,
+    Destination,
+}
+
+impl Role {
+    /// `source` or `destination`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+/// Where a connector comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// A built-in one, by its name with or without `source-` or `destination-`.
+    Name(String),
+    /// Any executable that speaks the protocol.
+    Command(ProcessCommand),
+}
+
+impl Reference {
+    /// Reads what `--connector` takes: a name, `docker:IMAGE`, a path, or a command with arguments.
+    /// A relative path starts at `directory`.
+    pub(crate) fn parse(text: &str, directory: &Path) -> Self {
+        let path = directory.join(text);
+        if let Some(image) = text.strip_prefix("docker:") {
+            return Self::Command(ProcessCommand::docker(image));
+        }
+        if text.contains('/') && (path.exists() || !text.contains(' ')) {
+            return Self::path(text, directory);
+        }
+        match text.split_once(' ') {
+            Some((program, args)) => {
+                Self::Command(ProcessCommand::new(program, args.split_whitespace()))
+            }
+            None => Self::Name(text.to_owned()),
+        }
+    }
+
+    /// The executable at `path`, relative to `directory`.
+    pub(crate) fn path(path: &str, directory: &Path) -> Self {
+        let mut path = directory.join(path);
+        if path.components().count() == 1 {
+            // Without a slash it would be looked up in PATH.
+            path = Path::new(".").join(path);
+        }
+        let no_args: [&str; 0] = [];
+        Self::Command(ProcessCommand::new(path.to_string_lossy(), no_args))
+    }
+
+    /// True for connectors in a process of their own.
+    pub(crate) fn is_process(&self) -> bool {
+        matches!(self, Self::Command(_))
+    }
+
+    /// The connector, ready to run. Without a role, what the name says counts; a process counts as a
+    /// source, whose verbs `spec` and `check` are those of a destination too.
+    pub(crate) fn connect(&self, role: Option<Role>) -> Result<Connector> {
+        let name = match self {
+            Self::Command(command) if role == Some(Role::Destination) => {
+                return Ok(destination_process(command.clone()));
+            }
+            Self::Command(command) => {
+                let source = ProcessSource::new(command.clone());
+                return Ok(Connector::Source(Arc::new(source)));
+            }
+            Self::Name(name) => name,
+        };
+        let roles = match role {
+            Some(Role::Source) => &["source-"][..],
+            Some(Role::Destination) => &["destination-"][..],
+            None => &["source-", "destination-"][..],
+        };
+        let fits = |built_in: &&BuiltIn| {
+            let mut short = roles
+                .iter()
+                .filter_map(|role| built_in.name.strip_prefix(role));
+            short.any(|short| short == name || built_in.name == name)
+        };
+        match BUILT_INS.iter().find(fits) {
+            Some(built_in) => Ok((built_in.make)()),
+            None => Err(unknown(name, role, roles)),
+        }
+    }
+}
+
+fn destination_process(command: ProcessCommand) -> Connector {
+    Connector::Destination(Arc::new(ProcessDestination::new(command)))
+}
+
+fn unknown(name: &str, role: Option<Role>, roles: &[&str]) -> ConnectorError {
+    let kind = role.map_or("connector", Role::name);
+    let known: Vec<_> = BUILT_INS
+        .iter()
+        .map(|built_in| built_in.name)
+        .filter(|known| roles.iter().any(|role| known.starts_with(role)))
+        .collect();
+    let short = known
+        .iter()
+        .flat_map(|name| [Some(*name), name.split_once('-').map(|(_, s)| s)]);
+    let guess = words::did_you_mean(name, short.flatten());
+    ConnectorError::config(format!(
+        "There is no built-in {kind} `{name}`.{guess} Built in: {}. Any other connector is given by the \
+         path of its executable (./{name}) or as docker:IMAGE.",
+        known.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(name: &str, role: Option<Role>) -> Result<Connector> {
+        Reference::parse(name, Path::new("")).connect(role)
+    }
+
+    #[test]
+    fn built_ins_are_found_by_long_and_short_name() {
+        for name in ["faker", "source-faker"] {
+            let connector = connect(name, Some(Role::Source)).unwrap();
+            assert!(matches!(connector, Connector::Source(_)), "{name}");
+        }
+        let connector = connect("dev-null", None).unwrap();
+        assert!(matches!(connector, Connector::Destination(_)));
+    }
+
+    #[test]
+    fn a_source_is_no_destination() {
+        let error = connect("source-faker", Some(Role::Destination)).unwrap_err();
+        assert!(
+            error
+                .message()
+                .contains("no built-in destination `source-faker`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_name_is_guessed() {
+        let error = connect("facker", Some(Role::Source)).unwrap_err();
+        assert!(error.message().contains("Did you mean `faker`?"), "{error}");
+    }
+
+    #[test]
+    fn paths_images_and_commands_are_told_apart() {
+        let dir = Path::new("/conf");
+        let none: [&str; 0] = [];
+        for (text, command) in [
+            ("./source-x", ProcessCommand::new("/conf/./source-x", none)),
+            (
+                "docker:airbyte/source-x:1",
+                ProcessCommand::docker("airbyte/source-x:1"),
+            ),
+            ("python main.py", ProcessCommand::new("python", ["main.py"])),
+        ] {
+            assert_eq!(
+                Reference::parse(text, dir),
+                Reference::Command(command),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            Reference::parse("faker", dir),
+            Reference::Name("faker".to_owned())
+        );
+    }
+}

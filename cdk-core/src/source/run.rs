@@ -1,0 +1,268 @@
+//! The run of one stream, which all its readers share: its status, its counters, its state.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use airbyte_protocol::{
+    AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus, AirbyteStreamStatusTraceMessage,
+    AirbyteTraceMessage, RawJson, StreamDescriptor,
+};
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::source::checkpoint::PartitionTracker;
+use crate::source::feed::SharedState;
+use crate::source::lane::{Checkpoint, Lane, LaneRows, Outgoing};
+use crate::source::read::ReadSettings;
+
+#[derive(Debug)]
+pub(crate) struct StreamRun {
+    pub(crate) descriptor: Arc<StreamDescriptor>,
+    pub(crate) context: Context,
+    pub(crate) settings: ReadSettings,
+    is_running: AtomicBool,
+    has_failed: AtomicBool,
+    /// Rows and bytes queued since a checkpoint was last handed on for them.
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    checkpoints: AtomicU64,
+    state: Mutex<StateRun>,
+    lanes: Mutex<Vec<Arc<LaneRows>>>,
+    /// Held while a self-contained state is made good and sent.
+    publishing: tokio::sync::Mutex<()>,
+    /// Set when the stream's state is a part of a GLOBAL one.
+    shared: Option<Arc<SharedState>>,
+}
+
+#[derive(Debug)]
+struct StateRun {
+    tracker: PartitionTracker,
+    is_ordered: bool,
+    /// Released, but not sent yet.
+    unsent: Option<Checkpoint>,
+    /// The newest self-contained checkpoint.
+    newest: u64,
+    /// Enough rows have passed: the next state that is released is sent.
+    is_due: bool,
+    is_any_sent: bool,
+    sent_at: Instant,
+}
+
+impl StreamRun {
+    pub(crate) fn new(
+        descriptor: StreamDescriptor,
+        context: Context,
+        settings: ReadSettings,
+        shared: Option<Arc<SharedState>>,
+    ) -> Self {
+        let state = StateRun {
+            tracker: PartitionTracker::default(),
+            is_ordered: shared.is_none(),
+            unsent: None,
+            newest: 0,
+            is_due: false,
+            is_any_sent: false,
+            sent_at: Instant::now(),
+        };
+        Self {
+            descriptor: Arc::new(descriptor),
+            context,
+            settings,
+            is_running: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            checkpoints: AtomicU64::new(0),
+            state: Mutex::new(state),
+            lanes: Mutex::default(),
+            publishing: tokio::sync::Mutex::default(),
+            shared,
+        }
+    }
+
+    pub(crate) fn set_ordered(&self, is_ordered: bool) {
+        self.lock().is_ordered = is_ordered;
+    }
+
+    /// No further partition is started after this.
+    pub(crate) fn fail(&self) {
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn status(&self, status: AirbyteStreamStatus) -> Result<()> {
+        let body = AirbyteStreamStatusTraceMessage::new(self.descriptor.as_ref().clone(), status);
+        let trace = AirbyteTraceMessage::stream_status(self.context.now_ms() as f64, body);
+        self.context.emit(AirbyteMessage::Trace(trace))
+    }
+
+    /// A lane for one more reader.
+    pub(crate) fn open_lane(self: &Arc<Self>, partition: u64) -> Lane {
+        let rows = Arc::new(LaneRows::new(partition));
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lane whose reader is gone and whose rows were sent needs no flush any more.
+        lanes.retain(|lane| Arc::strong_count(lane) > 1 || !lane.is_empty());
+        lanes.push(Arc::clone(&rows));
+        Lane::new(Arc::clone(self), rows)
+    }
+
+    /// Queues the open rows of a lane and hands on the checkpoint behind them.
+    pub(super) async fn flush(&self, lane: &LaneRows) -> Result<()> {
+        let mut outgoing = lane.outgoing.lock().await;
+        // What an earlier flush left behind when it was dropped.
+        self.send(lane.partition, &mut outgoing).await?;
+        *outgoing = lane.take(&self.descriptor);
+        self.send(lane.partition, &mut outgoing).await
+    }
+
+    /// The same for all lanes.
+    pub(super) async fn flush_all(&self) -> Result<()> {
+        let lanes = {
+            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.clone()
+        };
+        for lane in lanes {
+            self.flush(&lane).await?;
+        }
+        Ok(())
+    }
+
+    /// Queues a batch, the first of which makes the stream RUNNING. Drop-safe: `outgoing` keeps what was not sent.
+    async fn send(&self, partition: u64, outgoing: &mut Outgoing) -> Result<()> {
+        if let Some(batch) = &mut outgoing.batch {
+            if !self.is_running.swap(true, Ordering::Relaxed) {
+                self.status(AirbyteStreamStatus::Running)?;
+            }
+            self.context.events().admit(batch).await;
+        }
+        if let Some(batch) = outgoing.batch.take() {
+            self.rows.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.bytes
+                .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
+            self.context.events().send_admitted(batch)?;
+        }
+        if let Some(checkpoint) = outgoing.checkpoint.take() {
+            self.checkpoint(partition, checkpoint);
+        }
+        Ok(())
+    }
+
+    /// A reader's checkpoint; its records up to there are queued.
+    fn checkpoint(&self, partition: u64, checkpoint: Checkpoint) {
+        let mut run = self.lock();
+        if self.is_state_due(0, 0) {
+            run.is_due = true;
+            self.rows.store(0, Ordering::Relaxed);
+            self.bytes.store(0, Ordering::Relaxed);
+        }
+        if !run.is_ordered {
+            // Lanes may hand on in another order than that in which the states were made.
+            if checkpoint.number >= run.newest {
+                run.newest = checkpoint.number;
+                run.unsent = Some(checkpoint);
+            }
+            return;
+        }
+        let Checkpoint { number, state } = checkpoint;
+        if let Some(state) = run.tracker.checkpoint(partition, state) {
+            run.unsent = Some(Checkpoint { number, state });
+        }
+    }
+
+    pub(crate) async fn finish_partition(&self, partition: u64) -> Result<()> {
+        {
+            let mut run = self.lock();
+            let released = run.tracker.finish(partition, None);
+            if let (Some(state), true) = (released, run.is_ordered) {
+                run.unsent = Some(Checkpoint { number: 0, state });
+            }
+        }
+        self.publish(false).await
+    }
+
+    /// Sends what is left unsent. A complete stream always ends with a state: `last_resort` if it never had one.
+    pub(crate) async fn finish_states(&self, last_resort: Option<RawJson>) -> Result<()> {
+        {
+            let mut run = self.lock();
+            if run.unsent.is_none() && !run.is_any_sent {
+                run.unsent = last_resort.map(|state| Checkpoint { number: 0, state });
+            }
+        }
+        self.publish(true).await
+    }
+
+    /// Takes the state that waits to be sent, for a GLOBAL state that is about to be.
+    pub(super) fn take_unsent(&self) -> Option<RawJson> {
+        self.lock().unsent.take().map(|checkpoint| checkpoint.state)
+    }
+
+    /// Sends the released state if it is due or `force` says so.
+    pub(super) async fn publish(&self, force: bool) -> Result<()> {
+        {
+            let mut run = self.lock();
+            let is_old = || run.sent_at.elapsed() >= self.settings.checkpoint_interval;
+            if run.unsent.is_none() || !(force || run.is_due || is_old()) {
+                return Ok(());
+            }
+            if run.is_ordered {
+                return self.send_state(&mut run);
+            }
+        }
+        self.publish_self_contained().await
+    }
+
+    /// A self-contained state covers what every reader gave before it was made, so the rows of all lanes
+    /// go first.
+    async fn publish_self_contained(&self) -> Result<()> {
+        let _turn = self.publishing.lock().await;
+        let Some(checkpoint) = self.lock().unsent.clone() else {
+            return Ok(());
+        };
+        self.flush_all().await?;
+        let mut run = self.lock();
+        let Some(waiting) = run.unsent.take() else {
+            // A GLOBAL state took it along.
+            return Ok(());
+        };
+        let newer = (waiting.number > checkpoint.number).then_some(waiting);
+        run.unsent = Some(checkpoint);
+        let sent = self.send_state(&mut run);
+        run.unsent = newer;
+        sent
+    }
+
+    /// Sent under the lock, so that states of a stream leave in the order in which they were released.
+    fn send_state(&self, run: &mut StateRun) -> Result<()> {
+        let Some(Checkpoint { state, .. }) = run.unsent.take() else {
+            return Ok(());
+        };
+        run.is_any_sent = true;
+        run.is_due = false;
+        run.sent_at = Instant::now();
+        let descriptor = self.descriptor.as_ref().clone();
+        if let Some(shared) = &self.shared {
+            return shared.update(&self.context, None, vec![(descriptor, state)]);
+        }
+        let message = AirbyteStateMessage::stream(descriptor, Some(state));
+        self.context.emit(AirbyteMessage::State(message))
+    }
+
+    /// Whether a state is wanted, counting rows that are not queued yet.
+    pub(super) fn is_state_due(&self, open_rows: usize, open_bytes: usize) -> bool {
+        let every = &self.settings;
+        self.rows.load(Ordering::Relaxed) + open_rows as u64 >= every.checkpoint_rows
+            || self.bytes.load(Ordering::Relaxed) + open_bytes as u64 >= every.checkpoint_bytes
+    }
+
+    pub(super) fn next_checkpoint(&self) -> u64 {
+        self.checkpoints.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StateRun> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

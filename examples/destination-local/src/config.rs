@@ -1,0 +1,92 @@
+//! The connector's config.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where and how to write.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "Local Files Destination Spec")]
+pub struct Config {
+    /// The directory that gets one directory per stream. It is created if it does not exist.
+    #[schemars(title = "Destination Path", extend("order" = 0), example = &"data/out")]
+    pub destination_path: PathBuf,
+    /// The format of the files.
+    #[serde(default)]
+    #[schemars(title = "Format", extend("order" = 1))]
+    pub format: Format,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "format_type")]
+pub enum Format {
+    /// One JSON object per line.
+    #[serde(rename = "JSONL")]
+    #[schemars(title = "JSON Lines")]
+    Jsonl(FileOptions),
+    /// Comma-separated values with a header line.
+    #[serde(rename = "CSV")]
+    #[schemars(title = "Comma-Separated Values")]
+    Csv(FileOptions),
+}
+
+/// What both formats have.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+pub struct FileOptions {
+    /// Whether the record's fields stand beside the metadata, or together in `_airbyte_data`.
+    #[serde(default)]
+    #[schemars(title = "Flattening")]
+    pub flattening: Flattening,
+    /// How the files are compressed.
+    #[serde(default)]
+    #[schemars(title = "Compression")]
+    pub compression: Compression,
+}
+
+/// Where the record's fields go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Flattening {
+    /// Beside the metadata.
+    #[default]
+    Root,
+    /// Into `_airbyte_data`.
+    None,
+}
+
+/// How files are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Gzip; the file's name ends in `.gz`.
+    Gzip,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::Jsonl(FileOptions::default())
+    }
+}
+
+impl Format {
+    pub(crate) fn options(&self) -> FileOptions {
+        match self {
+            Self::Jsonl(options) | Self::Csv(options) => *options,
+        }
+    }
+
+    /// How the names of the files end.
+    pub(crate) fn extension(&self) -> &'static str {
+        match (self, self.options().compression) {
+            (Self::Jsonl(_), Compression::None) => "jsonl",
+            (Self::Jsonl(_), Compression::Gzip) => "jsonl.gz",
+            (Self::Csv(_), Compression::None) => "csv",
+            (Self::Csv(_), Compression::Gzip) => "csv.gz",
+        }
+    }
+}
