@@ -1,5 +1,6 @@
 //! Exact JSON text of one value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -66,10 +67,9 @@ impl RawJson {
 
 impl From<Box<RawValue>> for RawJson {
     fn from(raw: Box<RawValue>) -> Self {
-        if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
+        let Cow::Owned(compact) = single_line(raw.get()) else {
             return Self(raw);
-        }
-        let compact = without_white_space(raw.get());
+        };
         Self(RawValue::from_string(compact).expect("valid JSON stays valid without white space"))
     }
 }
@@ -77,6 +77,18 @@ impl From<Box<RawValue>> for RawJson {
 impl From<serde_json::Value> for RawJson {
     fn from(value: serde_json::Value) -> Self {
         Self(RawValue::from_string(value.to_string()).expect("a JSON tree prints as valid JSON"))
+    }
+}
+
+/// The text of one JSON value without line breaks, so that it fits into a message's one line.
+///
+/// Text without line breaks comes back as it is, checked at the speed of a memory scan; of other text
+/// all white space between tokens is dropped. The text must be valid JSON.
+#[must_use]
+pub fn single_line(text: &str) -> Cow<'_, str> {
+    match memchr::memchr2(b'\n', b'\r', text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => Cow::Owned(without_white_space(text)),
     }
 }
 

@@ -18,6 +18,7 @@ mod words;
 mod yaml;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cdk_core::{ErrorContext, Secrets};
 use clap::Parser;
@@ -25,6 +26,9 @@ use clap::Parser;
 use args::{Cli, Command, StateArgs, StateVerb};
 use output::{Exit, Output};
 use signals::Signals;
+
+/// How long the end of the program may take once the work is over.
+const SHUTDOWN: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -45,8 +49,9 @@ fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(run(&cli, &output));
-    // A thread may still block on a pipe; there is nothing to wait for.
-    runtime.shutdown_background();
+    // Tasks that were left behind are dropped, and with them their child processes killed. A thread that
+    // blocks on a pipe is not waited for.
+    runtime.shutdown_timeout(SHUTDOWN);
     exit.into()
 }
 

@@ -35,6 +35,11 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         make: || destination(destination_sqlite::SqliteDestination::default()),
     },
     BuiltIn {
+        name: "destination-local",
+        about: "JSONL or CSV files in a local directory",
+        make: || destination(destination_local::LocalDestination::default()),
+    },
+    BuiltIn {
         name: "destination-dev-null",
         about: "keeps nothing: discards, logs, fails or slows down",
         make: || destination(destination_dev_null::DestinationDevNull::new()),

@@ -1,18 +1,19 @@
 //! `cdk sync`: a connection file, run to its end.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
 use cdk_core::entrypoint::Connector;
+use cdk_core::memory_guard::MemoryGuard;
 use cdk_core::sync::{StreamSelection, Sync, SyncError, SyncReport};
 use cdk_core::{ConnectorError, DynDestination, DynSource, Result};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SyncArgs;
 use crate::connection::Connection;
 use crate::output::{Exit, Output};
-use crate::progress::{self, Style};
+use crate::progress::{Display, Style};
 use crate::references::Resolver;
 use crate::registry::Role;
 use crate::signals::{Ended, Signals};
@@ -26,31 +27,50 @@ pub(crate) async fn run(
     output: &Output,
 ) -> Exit {
     let stop = CancellationToken::new();
-    let (events, shown) = mpsc::unbounded_channel();
-    let on_event = move |event| {
-        // The display only ends after the sync.
-        let _ = events.send(event);
+    let style = match (args.json, is_quiet) {
+        (true, _) => Style::Machines,
+        (false, true) => Style::Quiet,
+        (false, false) => Style::People,
     };
+    let display = Display::start(style, output.clone());
+    let on_event = display.on_event();
     let work = async {
         let sync = build(args, &stop, output, on_event).await?;
         if args.check {
             sync.check().await?;
             return Ok(None);
         }
-        sync.run().await.map(Some)
+        within_memory(sync.run(), &stop).await.map(Some)
     };
-    let style = match (args.json, is_quiet) {
-        (true, _) => Style::Machines,
-        (false, true) => Style::Quiet,
-        (false, false) => Style::People,
-    };
-    let display = tokio::spawn(progress::show(shown, style, output.clone()));
     let ended = signals.guard(&stop, output, work).await;
-    // The work is dropped, and with it the sender of events.
-    if display.await.is_err() {
-        tracing::error!("The progress display crashed.");
-    }
+    display.finish();
     conclude(ended, args, style, output)
+}
+
+/// Runs a sync under the memory guard: near the limit of the container it stops in order, with its state
+/// saved, before the kernel ends it without.
+async fn within_memory(
+    sync: impl Future<Output = Result<SyncReport, SyncError>>,
+    stop: &CancellationToken,
+) -> Result<SyncReport, SyncError> {
+    let critical = async {
+        match MemoryGuard::of_cgroup() {
+            Some(guard) => guard.watch().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(sync);
+    tokio::select! {
+        ended = &mut sync => ended,
+        error = critical => {
+            stop.cancel();
+            match sync.await {
+                Ok(report) => Ok(report),
+                // Whatever it says, memory is the cause.
+                Err(stopped) => Err(SyncError { error, report: stopped.report }),
+            }
+        }
+    }
 }
 
 /// Puts the sync together from its file and the command line.

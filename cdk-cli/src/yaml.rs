@@ -10,6 +10,8 @@ use serde_json::Number;
 /// Aliases may repeat what they stand for; this many nodes are enough for any config.
 const MAX_NODES: usize = 100_000;
 const MAX_DEPTH: usize = 128;
+/// How the message of a syntax error begins.
+const NOT_YAML: &str = "This is not YAML";
 
 /// A place in the text, both numbers from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +105,38 @@ impl Node {
 /// Reads one document. An empty one is [`Kind::Null`].
 pub(crate) fn load(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    load_yaml(text).or_else(|problem| {
+        if !problem.text.starts_with(NOT_YAML) {
+            return Err(problem);
+        }
+        // JSON is YAML but for one thing: escapes of characters beyond U+FFFF come in pairs.
+        let json = serde_json::from_str::<serde_json::Value>(text);
+        json.map(from_json).map_err(|_| problem)
+    })
+}
+
+/// A tree without places: the whole text is the best that can be said.
+fn from_json(value: serde_json::Value) -> Node {
+    let place = Place { line: 1, column: 1 };
+    let kind = match value {
+        serde_json::Value::Null => Kind::Null,
+        serde_json::Value::Bool(truth) => Kind::Bool(truth),
+        serde_json::Value::Number(number) => Kind::Number(number),
+        serde_json::Value::String(text) => Kind::Text(text),
+        serde_json::Value::Array(items) => Kind::List(items.into_iter().map(from_json).collect()),
+        serde_json::Value::Object(members) => {
+            let entry = |(key, value)| Entry {
+                key,
+                place,
+                value: from_json(value),
+            };
+            Kind::Map(members.into_iter().map(entry).collect())
+        }
+    };
+    Node { place, kind }
+}
+
+fn load_yaml(text: &str) -> Result<Node, Problem> {
     let mut loader = Loader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
@@ -149,7 +183,7 @@ impl<'a> Loader<'a> {
                 };
                 Err(Problem::new(
                     place,
-                    format!("This is not YAML: {}.", error.info()),
+                    format!("{NOT_YAML}: {}.", error.info()),
                 ))
             }
             None => Ok((Event::StreamEnd, Span::default())),
@@ -328,7 +362,7 @@ fn is_decimal(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn value(text: &str) -> Kind {
+    fn value_of(text: &str) -> Kind {
         load(text).unwrap().kind
     }
 
@@ -355,7 +389,7 @@ mod tests {
             ("2024-01-01", Kind::Text("2024-01-01".to_owned())),
             (".", Kind::Text(".".to_owned())),
         ] {
-            assert_eq!(value(text), kind, "{text}");
+            assert_eq!(value_of(text), kind, "{text}");
         }
     }
 
@@ -384,8 +418,24 @@ mod tests {
             "`a` is here twice; first in line 1."
         );
         assert_eq!(refused("a: 1\nb: 123456789012345678901").0, 2);
+        assert!(
+            refused("{\"a\": 123456789012345678901}")
+                .2
+                .contains("Quote it")
+        );
         assert!(refused("a: 1\n---\nb: 2").2.contains("Only one document"));
         assert!(refused("&a [*a]").2.contains("inside what it stands for"));
+    }
+
+    #[test]
+    fn json_is_yaml_even_with_tabs_and_surrogates() {
+        let json = "{\n\t\"a\": \"\\ud83d\\ude00 \\/\",\n\t\"b\": [1,2,{\"c\":null}]\n}\n";
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(value["a"], "😀 /");
+        let Kind::Map(entries) = value_of(json) else {
+            panic!("not a mapping")
+        };
+        assert_eq!(entries[0].value.kind, Kind::Text("😀 /".to_owned()));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! What a running connector gets from its host: clock, secrets, the stop signal and the way to emit messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use airbyte_protocol::{AirbyteControlMessage, AirbyteMessage, RawJson};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::{ErrorContext, Result};
+use crate::error::{ConnectorError, ErrorContext, Result};
 use crate::event::EventSender;
 use crate::secret::Secrets;
+
+/// After a stop, whoever reads or loads has this long to come to a good end. The process exits within 10 s.
+const GRACE: Duration = Duration::from_secs(6);
 
 /// The host's side of a running connector. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -83,6 +87,19 @@ impl Context {
         let control = AirbyteControlMessage::connector_config(self.now_ms() as f64, config);
         self.0.events.message(AirbyteMessage::Control(control))?;
         self.0.events.delivered().await
+    }
+
+    /// The value of `wait`, or a stop when the run was asked to stop and `wait` does not end within 6 s.
+    pub(crate) async fn unless_overdue<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        let overdue = async {
+            self.stop().cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            value = wait => Ok(value),
+            () = overdue => Err(ConnectorError::stopped()),
+        }
     }
 
     pub(crate) fn events(&self) -> &EventSender {

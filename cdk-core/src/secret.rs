@@ -71,10 +71,9 @@ impl Secrets {
         self.add_all([secret]);
     }
 
-    /// Registers every value of `config` that `spec` marks `airbyte_secret`, also below `oneOf`.
+    /// Registers every value of `config` that `spec` marks `airbyte_secret`, wherever it stands.
     pub fn add_from_config(&self, spec: &Value, config: &Value) {
-        let mut found = Vec::new();
-        collect(spec, config, &mut found);
+        let found = crate::config::secrets_of(spec, config);
         self.add_all(found.iter().map(String::as_str));
     }
 
@@ -146,45 +145,6 @@ fn add_forms(forms: &mut BTreeSet<String>, secret: &str) {
     forms.extend(lines.map(str::to_owned));
 }
 
-/// Walks schema and value side by side and collects the leaves of secret properties.
-fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
-    if schema.get("airbyte_secret").and_then(Value::as_bool) == Some(true) {
-        return leaves(value, found);
-    }
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                if let Some(property) = schema.get("properties").and_then(|all| all.get(name)) {
-                    collect(property, member, found);
-                }
-            }
-        }
-        Value::Array(items) => {
-            if let Some(item) = schema.get("items") {
-                items.iter().for_each(|value| collect(item, value, found));
-            }
-        }
-        _ => {}
-    }
-    for branches in ["oneOf", "anyOf", "allOf"] {
-        let branches = schema.get(branches).and_then(Value::as_array);
-        branches
-            .into_iter()
-            .flatten()
-            .for_each(|branch| collect(branch, value, found));
-    }
-}
-
-fn leaves(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) => found.push(text.clone()),
-        Value::Number(number) => found.push(number.to_string()),
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, found)),
-        Value::Object(members) => members.values().for_each(|member| leaves(member, found)),
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,23 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn secrets_below_one_of_and_arrays_are_found() {
+    fn secrets_are_found_wherever_they_stand() {
         let spec = json!({"properties": {
             "auth": {"oneOf": [
                 {"properties": {"token": {"airbyte_secret": true}}},
                 {"properties": {"pair": {"type": "object", "airbyte_secret": true}}}
             ]},
-            "keys": {"items": {"properties": {"key": {"airbyte_secret": true}}}}
-        }});
+            "keys": {"items": {"properties": {"key": {"airbyte_secret": true}}}},
+            "headers": {"additionalProperties": {"$ref": "#/definitions/header"}}
+        }, "definitions": {"header": {"type": "string", "airbyte_secret": true}}});
         let config = json!({
             "auth": {"token": "tok-1", "pair": {"a": "left-2", "b": 31337}},
-            "keys": [{"key": "key-3"}]
+            "keys": [{"key": "key-3"}],
+            "headers": {"X-Token": "four-4"}
         });
         let secrets = Secrets::default();
         secrets.add_from_config(&spec, &config);
         assert_eq!(
-            secrets.mask("tok-1 left-2 31337 key-3 open"),
-            "**** **** **** **** open"
+            secrets.mask("tok-1 left-2 31337 key-3 four-4 open"),
+            "**** **** **** **** **** open"
         );
     }
 

@@ -10,7 +10,8 @@ use cdk_core::event::{self, Event, EventReceiver};
 use cdk_core::watchdog::Progress;
 use cdk_core::{
     BoxedStream, ConnectorError, Context, DynDestination, DynSource, InputState, MemoryBudget,
-    Partitions, ReadArgs, ReadSettings, RecordSink, Result, Source, Stream, StreamRequest, WriteArgs,
+    Partitions, ReadArgs, ReadSettings, RecordSink, Result, Source, Stream, StreamRequest,
+    WriteArgs,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -66,7 +67,9 @@ impl StreamPlan {
         }
         let done = state["done"].as_array().into_iter().flatten();
         let parts = done.zip(self.starts());
-        parts.flat_map(|(done, start)| start..start + done.as_u64().unwrap()).collect()
+        parts
+            .flat_map(|(done, start)| start..start + done.as_u64().unwrap())
+            .collect()
     }
 }
 
@@ -172,8 +175,16 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => Just(Action::RejectBefore),
         1 => Just(Action::FailAfter),
     ];
-    (prop_oneof![Just("load"), Just("commit")], 1..12_u64, actions)
-        .prop_map(|(operation, at, action)| Fault { operation, at, action })
+    (
+        prop_oneof![Just("load"), Just("commit")],
+        1..12_u64,
+        actions,
+    )
+        .prop_map(|(operation, at, action)| Fault {
+            operation,
+            at,
+            action,
+        })
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -186,31 +197,49 @@ fn plan() -> impl Strategy<Value = Plan> {
         0..300_u64,
         prop::collection::vec(fault(), 0..5),
     )
-        .prop_map(|(streams, concurrency, checkpoint_rows, batch_bytes, commit_bytes, faults)| Plan {
-            streams: streams.into(),
-            concurrency,
-            checkpoint_rows,
-            batch_bytes,
-            commit_bytes,
-            faults,
-        })
+        .prop_map(
+            |(streams, concurrency, checkpoint_rows, batch_bytes, commit_bytes, faults)| Plan {
+                streams: streams.into(),
+                concurrency,
+                checkpoint_rows,
+                batch_bytes,
+                commit_bytes,
+                faults,
+            },
+        )
 }
 
 /// Looks at the database whenever a state comes back.
-async fn check(plan: Plan, mut returned: EventReceiver, database: Database) -> BTreeMap<String, Vec<u64>> {
+async fn check(
+    plan: Plan,
+    mut returned: EventReceiver,
+    database: Database,
+) -> BTreeMap<String, Vec<u64>> {
     let mut newest: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     while let Some(event) = returned.recv().await {
-        let Event::Message(message) = event else { continue };
-        let AirbyteMessage::State(state) = *message else { continue };
+        let Event::Message(message) = event else {
+            continue;
+        };
+        let AirbyteMessage::State(state) = *message else {
+            continue;
+        };
         let stream = state.stream.unwrap();
         let name = stream.stream_descriptor.name;
         let state: Value = stream.stream_state.unwrap().parse_as().unwrap();
         let of = plan.streams.iter().find(|plan| plan.name == name).unwrap();
         let (covered, durable) = (of.covered(&state), database.durable_ids(&name));
         let ahead: Vec<_> = covered.iter().filter(|id| !durable.contains(id)).collect();
-        assert!(ahead.is_empty(), "{state} of {name} came back before {ahead:?} were durable");
-        let before = newest.insert(name.clone(), covered.clone()).unwrap_or_default();
-        assert!(before.iter().all(|id| covered.contains(id)), "{name} went back to {state}");
+        assert!(
+            ahead.is_empty(),
+            "{state} of {name} came back before {ahead:?} were durable"
+        );
+        let before = newest
+            .insert(name.clone(), covered.clone())
+            .unwrap_or_default();
+        assert!(
+            before.iter().all(|id| covered.contains(id)),
+            "{name} went back to {state}"
+        );
     }
     newest
 }
@@ -240,6 +269,7 @@ async fn run(plan: Plan) {
         let args = WriteArgs {
             config: json!({}),
             catalog: wanted.clone(),
+            settings: None,
         };
         destination.write_dyn(args, taken, &context).await
     };

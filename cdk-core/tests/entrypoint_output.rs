@@ -60,7 +60,12 @@ async fn a_closed_stdout_ends_a_source_that_waits() {
 #[tokio::test]
 async fn a_stdout_that_can_not_be_written_is_a_failure() {
     let full = || io::Error::from_raw_os_error(NO_SPACE);
-    let exit = read_into(CountingSource::new(["a"]), json!({}), Failing::after(100, full)).await;
+    let exit = read_into(
+        CountingSource::new(["a"]),
+        json!({}),
+        Failing::after(100, full),
+    )
+    .await;
     assert_eq!(exit, Exit::Failure);
 }
 
@@ -122,7 +127,9 @@ async fn secrets_are_masked_wherever_people_read_but_not_in_records() {
     let source = Scripted::new(|_, sink| {
         Box::pin(async move {
             sink.record(&json!({"echo": FORMS[0]})).await?;
-            FORMS.iter().for_each(|form| tracing::warn!("the token is {form}."));
+            FORMS
+                .iter()
+                .for_each(|form| tracing::warn!("the token is {form}."));
             Err(ConnectorError::config(format!("Bad token {}.", FORMS[0]))
                 .caused_by(format!("GET /?t={} {}", FORMS[1], FORMS[2])))
         })
@@ -151,14 +158,23 @@ async fn a_changed_config_is_written_before_the_call_returns() {
         Box::pin(async move {
             let changed = json!({"token": "fresh-token"});
             request.context().persist_config(&changed).await?;
-            flag.store(reader.text().contains(r#""type":"CONTROL""#), Ordering::SeqCst);
+            flag.store(
+                reader.text().contains(r#""type":"CONTROL""#),
+                Ordering::SeqCst,
+            );
             Ok(())
         })
     });
     let wanted = catalog_of(&source);
-    let ran = read_with(source, json!({"token": "old-token"}), &wanted, None, |call| {
-        call.stdout = Box::new(stdout.clone());
-    })
+    let ran = read_with(
+        source,
+        json!({"token": "old-token"}),
+        &wanted,
+        None,
+        |call| {
+            call.stdout = Box::new(stdout.clone());
+        },
+    )
     .await;
     assert_eq!(ran.exit, Exit::Success);
     assert!(seen.load(Ordering::SeqCst));
@@ -187,7 +203,8 @@ async fn an_oversized_record_loses_its_largest_fields_and_says_so() {
             sink.record_with_changes(&wide, vec![earlier]).await?;
             sink.record(&json!({"id": 2})).await?;
             let own = change("id", ChangeReason::SourceRetrievalError);
-            sink.record_with_changes(&json!({"id": null}), vec![own]).await
+            sink.record_with_changes(&json!({"id": null}), vec![own])
+                .await
         })
     });
     source.settings.max_record_bytes = 1000;
@@ -195,7 +212,13 @@ async fn an_oversized_record_loses_its_largest_fields_and_says_so() {
     let ran = read(source, json!({}), &wanted, None).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
     let nulled = json!({"id": 1, "wide": null, "small": "y"});
-    let expected = [&nulled, &nulled, &nulled, &json!({"id": 2}), &json!({"id": null})];
+    let expected = [
+        &nulled,
+        &nulled,
+        &nulled,
+        &json!({"id": 2}),
+        &json!({"id": null}),
+    ];
     assert_eq!(ran.records("s").iter().collect::<Vec<_>>(), expected);
 
     let metas = ran.messages.iter().filter_map(|message| match message {
@@ -215,5 +238,9 @@ async fn an_oversized_record_loses_its_largest_fields_and_says_so() {
         vec![retrieval("id")],
     ];
     assert_eq!(changes, expected);
-    assert!(ran.text.contains("more than the limit of 1000"), "{}", ran.text);
+    assert!(
+        ran.text.contains("more than the limit of 1000"),
+        "{}",
+        ran.text
+    );
 }

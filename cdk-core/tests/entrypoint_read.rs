@@ -132,14 +132,18 @@ async fn an_empty_stream_is_started_and_complete_with_one_state() {
 
 #[tokio::test]
 async fn a_full_refresh_without_checkpoints_ends_with_the_marker() {
-    let source = Scripted::new(|_, sink| {
-        Box::pin(async move { sink.raw_record(r#"{"id":0}"#).await })
-    });
+    let source =
+        Scripted::new(|_, sink| Box::pin(async move { sink.raw_record(r#"{"id":0}"#).await }));
     let mut wanted = catalog(["a"], SyncMode::FullRefresh);
     wanted.streams[0].stream = source.definition.clone();
     let ran = read(source, json!({}), &wanted, None).await;
     assert_eq!(ran.statuses("s"), [Started, Running, Complete]);
-    let state = ran.states()[0].stream.as_ref().unwrap().stream_state.clone();
+    let state = ran.states()[0]
+        .stream
+        .as_ref()
+        .unwrap()
+        .stream_state
+        .clone();
     assert_eq!(
         state.unwrap().get(),
         r#"{"__ab_no_cursor_state_message":true}"#
@@ -223,7 +227,11 @@ async fn a_failing_stream_keeps_its_progress_and_leaves_the_others_alone() {
         assert_eq!(traces[0].message, "The server hung up.");
         assert_eq!(traces[0].internal_message.as_deref(), Some("reset by peer"));
         assert!(traces[1].message.contains("b: The server hung up."));
-        assert!(ran.errors().iter().all(|(kind, _)| kind == "transient_error"));
+        assert!(
+            ran.errors()
+                .iter()
+                .all(|(kind, _)| kind == "transient_error")
+        );
     }
 }
 
@@ -237,7 +245,11 @@ async fn a_panic_is_a_system_error_of_its_stream_only() {
     let errors = ran.errors();
     assert_eq!(errors[0].0, "system_error");
     assert!(errors[0].1.contains("crashed while reading stream a"));
-    assert!(ran.text.contains("this stream can't count to 4"), "{}", ran.text);
+    assert!(
+        ran.text.contains("this stream can't count to 4"),
+        "{}",
+        ran.text
+    );
     assert!(next(states_of(&ran, "a").last().unwrap()) >= 3);
 }
 
@@ -251,7 +263,10 @@ async fn an_unknown_stream_is_a_config_error_that_names_the_known_ones() {
     let (kind, message) = &ran.errors()[0];
     assert_eq!(kind, "config_error");
     assert!(message.contains("stream zzz"), "{message}");
-    assert!(message.ends_with("Among the streams it has: a, b."), "{message}");
+    assert!(
+        message.ends_with("Among the streams it has: a, b."),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -280,7 +295,10 @@ async fn incremental_on_a_stream_that_has_none_is_read_in_full_with_a_warning() 
     let ran = read(source, json!({}), &wanted, None).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
     assert_eq!(ran.records("s"), [json!({"incremental": false})]);
-    assert!(ran.text.contains(r#""level":"WARN","message":"Stream s has no incremental mode"#));
+    assert!(
+        ran.text
+            .contains(r#""level":"WARN","message":"Stream s has no incremental mode"#)
+    );
 }
 
 #[tokio::test]
@@ -293,7 +311,10 @@ async fn incremental_without_any_cursor_is_a_config_error() {
     assert_eq!(ran.exit, Exit::Failure);
     let (kind, message) = &ran.errors()[0];
     assert_eq!(kind, "config_error");
-    assert!(message.contains("Stream s") && message.contains("`cursor_field`"), "{message}");
+    assert!(
+        message.contains("Stream s") && message.contains("`cursor_field`"),
+        "{message}"
+    );
     wanted.streams[0].cursor_field = Some(vec!["at".to_owned()]);
     let ran = read(source, json!({}), &wanted, None).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
@@ -309,7 +330,10 @@ async fn a_state_of_a_foreign_shape_is_a_config_error_of_its_stream() {
     assert_eq!(ran.statuses("b"), [Started, Running, Complete]);
     let (kind, message) = &ran.errors()[0];
     assert_eq!(kind, "config_error");
-    assert!(message.contains("stream a") && message.contains("Reset"), "{message}");
+    assert!(
+        message.contains("stream a") && message.contains("Reset"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -347,7 +371,8 @@ async fn a_stop_emits_the_state_of_the_batch_in_hand_and_the_next_run_goes_on() 
             &incremental(["a"]),
             None,
             move |invocation| {
-                invocation.env = |name| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| "1048576".into());
+                invocation.env =
+                    |name| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| "1048576".into());
                 let stop = invocation.stop.clone();
                 invocation.stdout = Box::new(Tripwire::new(tripwire, 1, move || stop.cancel()));
             },

@@ -7,8 +7,8 @@ use std::time::Duration;
 use airbyte_protocol::{ConfiguredAirbyteCatalog, DestinationSyncMode, SyncMode};
 use cdk_core::entrypoint::Exit;
 use cdk_core::{
-    Capabilities, CommitStats, ConnectorError, Context, Destination, RecordBatch, Result, StreamEnd,
-    StreamLoader,
+    Capabilities, CommitStats, ConnectorError, Context, Destination, RecordBatch, Result,
+    StreamEnd, StreamLoader,
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,10 @@ fn echoes(ran: &Ran) -> Vec<(String, u64)> {
     let echo = |state: &airbyte_protocol::AirbyteStateMessage| {
         let stream = state.stream.clone().unwrap();
         let state: Value = stream.stream_state.unwrap().parse_as().unwrap();
-        (stream.stream_descriptor.name, state["next"].as_u64().unwrap())
+        (
+            stream.stream_descriptor.name,
+            state["next"].as_u64().unwrap(),
+        )
     };
     ran.states().into_iter().map(echo).collect()
 }
@@ -110,7 +113,11 @@ async fn states_come_back_in_order_and_only_after_a_commit() {
             commit_bytes,
         };
         let (a, b) = (rows_and_states("a", 30), rows_and_states("b", 30));
-        let mixed: Vec<_> = a.chunks(4).zip(b.chunks(4)).flat_map(|(a, b)| [a, b].concat()).collect();
+        let mixed: Vec<_> = a
+            .chunks(4)
+            .zip(b.chunks(4))
+            .flat_map(|(a, b)| [a, b].concat())
+            .collect();
         let violations = Arc::new(Mutex::new(Vec::new()));
         let stdout = Captured::default();
         let watch = Watch {
@@ -158,7 +165,10 @@ async fn states_come_back_as_they_came() {
     assert_eq!(echoed.len(), states.len(), "{}", ran.text);
     for (sent, echoed) in states.iter().zip(echoed) {
         let mut without: Value = serde_json::from_str(echoed).unwrap();
-        let stats = without["state"].as_object_mut().unwrap().remove("destinationStats");
+        let stats = without["state"]
+            .as_object_mut()
+            .unwrap()
+            .remove("destinationStats");
         assert!(stats.unwrap()["recordCount"].is_f64(), "{echoed}");
         let mut sent: Value = serde_json::from_str(sent).unwrap();
         // Null and absent are the same in the protocol.
@@ -168,7 +178,10 @@ async fn states_come_back_as_they_came() {
         }
         assert_eq!(without, sent);
     }
-    assert!(ran.text.contains(r#"{"big":1234567890123456789012345,"x":[1.0,null]}"#));
+    assert!(
+        ran.text
+            .contains(r#"{"big":1234567890123456789012345,"x":[1.0,null]}"#)
+    );
     assert!(ran.text.contains(r#"{"lsn":12345678901234567890123}"#));
 }
 
@@ -260,7 +273,10 @@ async fn an_impossible_catalog_is_refused_before_anything_is_touched() {
         assert_eq!(ran.exit, Exit::Failure);
         let (kind, message) = &ran.errors()[0];
         assert_eq!(kind, "config_error");
-        assert!(message.contains("Stream a") && message.contains(expected), "{message}");
+        assert!(
+            message.contains("Stream a") && message.contains(expected),
+            "{message}"
+        );
         assert!(tables.database.0.lock().unwrap().is_empty());
     }
 }
@@ -418,7 +434,12 @@ async fn one_failing_loader_does_not_stop_the_other_streams() {
         let errors = ran.errors();
         // The stream's own, and the one that sums up.
         assert_eq!(errors.len(), 2, "{}", ran.text);
-        assert!(errors.iter().all(|(of, text)| of == kind && text.contains(expected)), "{errors:?}");
+        assert!(
+            errors
+                .iter()
+                .all(|(of, text)| of == kind && text.contains(expected)),
+            "{errors:?}"
+        );
         assert!(errors[1].1.contains("bad: "), "{errors:?}");
         assert_eq!(tables.database.ids("good"), [0, 1, 2, 3, 4]);
         let echoes = echoes(&ran);
@@ -444,7 +465,9 @@ impl Read for OpenStdin {
 async fn a_stop_ends_a_write_whose_stdin_stays_open() {
     let tables = Tables::default();
     let (sender, receiver) = mpsc::channel();
-    sender.send(join(&rows_and_states("a", 3)).into_bytes()).unwrap();
+    sender
+        .send(join(&rows_and_states("a", 3)).into_bytes())
+        .unwrap();
     let wanted = serde_json::to_value(append(["a"])).unwrap();
     let stdout = Captured::default();
     let kept = stdout.clone();

@@ -111,8 +111,12 @@ impl GlobalFeed for Log {
         sink: GlobalSink,
     ) -> Result<()> {
         assert_eq!(streams.len(), 2);
-        let shared = state.shared().map(|shared| shared.parse_as::<Value>().unwrap());
-        let start = shared.and_then(|shared| shared["position"].as_u64()).unwrap_or(0);
+        let shared = state
+            .shared()
+            .map(|shared| shared.parse_as::<Value>().unwrap());
+        let start = shared
+            .and_then(|shared| shared["position"].as_u64())
+            .unwrap_or(0);
         self.read_from(start, &sink).await
     }
 }
@@ -175,26 +179,42 @@ async fn global_states_carry_all_streams_and_count_their_records_only() {
                 let names = global.stream_states.iter();
                 let names: Vec<_> = names.map(|state| &state.stream_descriptor.name).collect();
                 assert_eq!(names, ["left", "right"]);
-                assert!((0..position(global)).all(|id| seen.contains(&id)), "{}", ran.text);
+                assert!(
+                    (0..position(global)).all(|id| seen.contains(&id)),
+                    "{}",
+                    ran.text
+                );
             }
             _ => {}
         }
     }
     let last = globals(&ran).into_iter().next_back().unwrap();
     assert_eq!(position(last), 20);
-    assert_eq!(last.stream_states[0].stream_state.as_ref().unwrap().get(), r#"{"seen":20}"#);
+    assert_eq!(
+        last.stream_states[0].stream_state.as_ref().unwrap().get(),
+        r#"{"seen":20}"#
+    );
     assert!(last.stream_states[1].stream_state.is_none());
 }
 
 #[tokio::test]
 async fn resuming_from_any_global_state_yields_the_rest_of_the_log() {
     let first = read(Logged::new(fine), json!({}), &wanted(), None).await;
-    let states: Vec<_> =
-        first.states().into_iter().filter(|state| state.global.is_some()).collect();
+    let states: Vec<_> = first
+        .states()
+        .into_iter()
+        .filter(|state| state.global.is_some())
+        .collect();
     assert_eq!(states.len(), 7, "{}", first.text);
     for state in states {
         let start = position(state.global.as_ref().unwrap());
-        let ran = read(Logged::new(fine), json!({}), &wanted(), Some(&state_file(state))).await;
+        let ran = read(
+            Logged::new(fine),
+            json!({}),
+            &wanted(),
+            Some(&state_file(state)),
+        )
+        .await;
         assert_eq!(ran.exit, Exit::Success);
         assert_eq!(logged(&ran), (start..20).collect::<Vec<_>>());
         // Parts that nobody replaced stay.
@@ -217,7 +237,10 @@ async fn a_failing_feed_is_one_error_and_all_its_streams_are_incomplete() {
     assert_eq!(ran.statuses("right"), [Started, Running, Incomplete]);
     assert_eq!(ran.statuses("other"), [Started, Running, Complete]);
     let errors = ran.errors();
-    let own = errors.iter().filter(|(_, text)| text == "The log was cut.").count();
+    let own = errors
+        .iter()
+        .filter(|(_, text)| text == "The log was cut.")
+        .count();
     assert_eq!((own, errors.len()), (1, 2), "{errors:?}");
     assert_eq!(position(globals(&ran).last().unwrap()), 9);
     assert_eq!(logged(&ran), (0..10).collect::<Vec<_>>());
@@ -272,7 +295,9 @@ impl GlobalFeed for ByWriter {
         sink: GlobalSink,
     ) -> Result<()> {
         for name in ["left", "right"] {
-            let mut writer = sink.stream(&StreamDescriptor::new(name)).expect("is in the feed");
+            let mut writer = sink
+                .stream(&StreamDescriptor::new(name))
+                .expect("is in the feed");
             for id in 0..5 {
                 writer.record(&json!({"id": id})).await?;
                 writer.checkpoint(&json!({"next": id + 1})).await?;
@@ -339,7 +364,8 @@ impl GlobalFeed for Idle {
 #[tokio::test]
 async fn a_feed_without_news_ends_with_the_state_it_began_with() {
     let source = WithFeed(Arc::new(|| Box::new(Idle)));
-    let state = r#"[{"type":"GLOBAL","global":{"shared_state":{"position":4},"stream_states":[]}}]"#;
+    let state =
+        r#"[{"type":"GLOBAL","global":{"shared_state":{"position":4},"stream_states":[]}}]"#;
     let wanted = catalog(["left"], SyncMode::Incremental);
     let ran = read(source, json!({}), &wanted, Some(state)).await;
     assert_eq!(ran.exit, Exit::Success);

@@ -43,6 +43,7 @@ mod scan_error;
 mod simd;
 mod string;
 
+pub use crate::json::single_line;
 pub use envelope::{RecordEnvelope, StampedEnvelope};
 pub use fields::{Fields, FieldsError, fields};
 pub use lines::{LineSplitter, LineTooLong};

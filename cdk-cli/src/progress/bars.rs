@@ -62,8 +62,10 @@ impl Bars {
 
     fn open(&mut self, rows: &[Row], output: &Output) {
         for row in rows.iter().skip(self.0.len()) {
-            let bar = output.bars().add(ProgressBar::no_length());
-            bar.set_prefix(row.stream.to_string());
+            let bar = ProgressBar::no_length().with_prefix(row.stream.to_string());
+            // Drawn before it is shown, so that it never shows in the default look.
+            draw(row, &bar);
+            let bar = output.bars().add(bar);
             bar.enable_steady_tick(Duration::from_millis(100));
             self.0.push(bar);
         }

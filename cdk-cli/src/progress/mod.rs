@@ -4,12 +4,12 @@ mod bars;
 mod json;
 mod plain;
 
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use airbyte_protocol::{AirbyteStreamStatus, StreamDescriptor};
 use cdk_core::sync::SyncEvent;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::output::Output;
 use bars::Bars;
@@ -41,14 +41,14 @@ struct Row {
 }
 
 impl Row {
-    fn new(stream: StreamDescriptor) -> Self {
+    fn new(stream: StreamDescriptor, since: Instant) -> Self {
         Self {
             stream,
             records: 0,
             bytes: 0,
             estimate: None,
             status: None,
-            since: Instant::now(),
+            since,
             ended: None,
             has_moved: false,
         }
@@ -68,7 +68,7 @@ impl Row {
         Some(self.records.saturating_mul(100) / estimate)
     }
 
-    fn apply(&mut self, event: &SyncEvent) {
+    fn apply(&mut self, event: &SyncEvent, at: Instant) {
         match event {
             SyncEvent::Progress { records, bytes, .. } => {
                 (self.records, self.bytes) = (*records, *bytes);
@@ -79,45 +79,84 @@ impl Row {
             }
             SyncEvent::StreamStatus { status, .. } => {
                 self.status = Some(*status);
-                match status {
-                    AirbyteStreamStatus::Started => self.since = Instant::now(),
-                    AirbyteStreamStatus::Running => {}
-                    _ => self.ended = Some(Instant::now()),
-                }
+                let is_over = matches!(
+                    status,
+                    AirbyteStreamStatus::Complete | AirbyteStreamStatus::Incomplete
+                );
+                // Another attempt begins it again.
+                self.ended = is_over.then_some(at);
             }
             _ => {}
         }
     }
 }
 
-/// Shows events until the sync is over and its sender gone.
-pub(crate) async fn show(mut events: UnboundedReceiver<SyncEvent>, style: Style, output: Output) {
-    let mut view = View::new(style, &output);
-    let mut rows: Vec<Row> = Vec::new();
-    let mut ticks = interval(view.rhythm());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            event = events.recv() => match event {
-                Some(event) => {
-                    let at = note(&mut rows, &event);
-                    view.event(&event, at, &mut rows, &output);
-                }
-                None => break,
-            },
-            _ = ticks.tick() => view.tick(&mut rows, &output),
+/// Shows progress on a thread of its own: the sync may keep all others busy.
+pub(crate) struct Display {
+    messages: Sender<Message>,
+    thread: JoinHandle<()>,
+}
+
+/// An event and its time, or the end of the sync.
+enum Message {
+    Event(Instant, SyncEvent),
+    End,
+}
+
+impl Display {
+    /// Starts showing.
+    pub(crate) fn start(style: Style, output: Output) -> Self {
+        let (messages, received) = mpsc::channel();
+        let thread = std::thread::spawn(move || show(&received, style, &output));
+        Self { messages, thread }
+    }
+
+    /// What is to be called with every event. It does not block.
+    pub(crate) fn on_event(&self) -> impl Fn(SyncEvent) + Send + Sync + 'static {
+        let messages = self.messages.clone();
+        move |event| {
+            // A display that has ended shows nothing more, and the sync does not need it.
+            let _ = messages.send(Message::Event(Instant::now(), event));
         }
     }
-    view.finish(&mut rows, &output);
+
+    /// Shows what came so far and ends.
+    pub(crate) fn finish(self) {
+        let is_gone = self.messages.send(Message::End).is_err();
+        if self.thread.join().is_err() || is_gone {
+            tracing::error!("The progress display crashed.");
+        }
+    }
+}
+
+fn show(messages: &Receiver<Message>, style: Style, output: &Output) {
+    let mut view = View::new(style, output);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut next_tick = Instant::now() + view.rhythm();
+    loop {
+        let wait = next_tick.saturating_duration_since(Instant::now());
+        match messages.recv_timeout(wait) {
+            Ok(Message::Event(at, event)) => {
+                let row = note(&mut rows, &event, at);
+                view.event(&event, row, &mut rows, output);
+            }
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if Instant::now() >= next_tick {
+            view.tick(&mut rows, output);
+            next_tick = Instant::now() + view.rhythm();
+        }
+    }
+    view.finish(&mut rows, output);
 }
 
 /// Takes an event in; returns which stream it is about.
-fn note(rows: &mut Vec<Row>, event: &SyncEvent) -> Option<usize> {
+fn note(rows: &mut Vec<Row>, event: &SyncEvent, at: Instant) -> Option<usize> {
     if let SyncEvent::Started { streams, .. } = event {
         for stream in streams {
             if !rows.iter().any(|row| row.stream == *stream) {
-                rows.push(Row::new(stream.clone()));
+                rows.push(Row::new(stream.clone(), at));
             }
         }
     }
@@ -127,15 +166,15 @@ fn note(rows: &mut Vec<Row>, event: &SyncEvent) -> Option<usize> {
     else {
         return None;
     };
-    let at = rows
+    let row = rows
         .iter()
         .position(|row| row.stream == *stream)
         .unwrap_or_else(|| {
-            rows.push(Row::new(stream.clone()));
+            rows.push(Row::new(stream.clone(), at));
             rows.len() - 1
         });
-    rows[at].apply(event);
-    Some(at)
+    rows[row].apply(event, at);
+    Some(row)
 }
 
 enum View {
@@ -199,7 +238,7 @@ mod tests {
         Row {
             records,
             estimate,
-            ..Row::new(StreamDescriptor::new("users"))
+            ..Row::new(StreamDescriptor::new("users"), Instant::now())
         }
     }
 
@@ -229,7 +268,7 @@ mod tests {
             records: 3,
             bytes: 9,
         };
-        assert_eq!(note(&mut rows, &event), Some(0));
+        assert_eq!(note(&mut rows, &event, Instant::now()), Some(0));
         assert_eq!(
             (rows[0].records, rows[0].bytes, rows[0].has_moved),
             (3, 9, true)

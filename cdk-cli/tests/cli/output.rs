@@ -129,7 +129,7 @@ fn a_closed_stdout_ends_the_sync_quietly() {
     // Goes on until it is told to stop.
     desk.script(
         "source-endless",
-        &source("trap 'exit 0' TERM; while :; do record 1; state 1; done"),
+        &source("trap 'exit 143' TERM; while :; do record 1; state 1; done"),
     );
     desk.write(
         "connection.yaml",

@@ -97,14 +97,23 @@ fn a_second_signal_ends_a_run_that_hangs() {
 #[test]
 fn a_child_that_ignores_the_stop_does_not_outlive_the_run() {
     let desk = Desk::new();
-    desk.script(
-        "source-deaf",
-        &source("trap '' TERM; record 1; state 1; echo $$ > pid; exec sleep 600"),
+    // Whoever holds the pipe's other end is alive; the script speaks up if it lives to see its end.
+    let pipe = desk.path("alive");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
     );
+    let deaf =
+        "trap '' TERM; exec 9> alive; record 1; state 1; sleep 30 9>&- >&- 2>&-; echo alive >&9";
+    desk.script("source-deaf", &source(deaf));
     desk.write(
         "connection.yaml",
         "source: {path: ./source-deaf}\ndestination: dev-null\n",
     );
+    let alive = std::thread::spawn(move || std::fs::read_to_string(pipe).unwrap());
     let mut child = desk
         .command(&["sync", "connection.yaml", "-v", "--json"])
         .spawn()
@@ -116,10 +125,5 @@ fn a_child_that_ignores_the_stop_does_not_outlive_the_run() {
     wait_for("Stopping in order", &mut stderr);
     send("TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let pid = std::fs::read_to_string(desk.path("pid")).unwrap();
-    let is_there = Command::new("sh")
-        .args(["-c", &format!("kill -0 {}", pid.trim())])
-        .output()
-        .unwrap();
-    assert!(!is_there.status.success(), "the child {pid} is still there");
+    assert_eq!(alive.join().unwrap(), "");
 }

@@ -127,3 +127,27 @@ fn a_transient_failure_is_retried_as_often_as_the_file_says() {
         "{run:?}"
     );
 }
+
+#[test]
+fn a_csv_file_becomes_json_lines() {
+    let desk = Desk::new();
+    desk.write("people.csv", "id,name\n1,Ann\n2,Bob\n");
+    desk.write(
+        "connection.yaml",
+        "\
+source:
+  name: file
+  config: {dataset_name: people, format: csv, url: people.csv, provider: {storage: local}}
+destination:
+  name: local
+  config: {destination_path: out}
+streams:
+  - {name: people, mode: full_refresh_overwrite}
+",
+    );
+    desk.sync(&[]).assert_ok();
+    let files = std::fs::read_dir(desk.path("out/people")).unwrap();
+    let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let text: String = texts.collect();
+    assert!(text.contains("Ann") && text.contains("Bob"), "{text}");
+}

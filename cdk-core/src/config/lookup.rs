@@ -13,6 +13,28 @@ pub(super) fn is_secret(schema: &Value, path: &Path) -> bool {
     is_secret_below(schema, schema, path.steps(), 0)
 }
 
+/// The texts and numbers of `config` that stand at secret places.
+pub(crate) fn secrets_of(schema: &Value, config: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_secrets(schema, config, &Path::default(), &mut found);
+    found
+}
+
+fn collect_secrets(schema: &Value, value: &Value, path: &Path, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(key, member)| collect_secrets(schema, member, &path.key(key), found)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(at, item)| collect_secrets(schema, item, &path.index(at), found)),
+        Value::String(text) if is_secret(schema, path) => found.push(text.clone()),
+        Value::Number(number) if is_secret(schema, path) => found.push(number.to_string()),
+        _ => {}
+    }
+}
+
 fn is_secret_below(root: &Value, schema: &Value, steps: &[Step], depth: usize) -> bool {
     if depth > MAX_DEPTH {
         // Nobody knows what is down there.

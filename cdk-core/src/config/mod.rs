@@ -39,6 +39,7 @@ mod phrase;
 mod tests;
 
 use explain::Problem;
+pub(crate) use lookup::secrets_of;
 use path::Path;
 
 /// Top-level keys that the Python CDK keeps for itself; a spec never declares them.

@@ -6,7 +6,7 @@ use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
 
 /// A place in a config. Displays as `` `streams[0].name` ``, the root as `the config`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Path(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,6 +38,14 @@ impl Path {
     pub(super) fn key(&self, key: &str) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step::Key(key.to_owned()));
+        Self(steps)
+    }
+
+    /// The item `index` of the array at this path.
+    #[must_use]
+    pub(super) fn index(&self, index: usize) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(Step::Index(index));
         Self(steps)
     }
 

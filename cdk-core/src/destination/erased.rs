@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config;
 use crate::context::Context;
-use crate::destination::{Capabilities, Destination, StreamEnd, pipeline};
+use crate::destination::{Capabilities, Destination, StreamEnd, WriteSettings, pipeline};
 use crate::error::{ConnectorError, Result};
 use crate::event::EventReceiver;
 
@@ -43,6 +43,8 @@ pub struct WriteArgs {
     pub config: Value,
     /// The streams to load, and how.
     pub catalog: ConfiguredAirbyteCatalog,
+    /// When to commit, instead of the destination's own rhythm. Destinations in other processes keep theirs.
+    pub settings: Option<WriteSettings>,
 }
 
 /// What a `write` did, stream by stream in the order of the catalog.
@@ -114,7 +116,10 @@ impl<D: Destination> DynDestination for D {
         context: &Context,
     ) -> Result<WriteReport> {
         let config = parse_config(self, &args.config, context)?;
-        pipeline::run(self, &config, &args.catalog, events, context).await
+        let settings = args
+            .settings
+            .unwrap_or_else(|| self.write_settings(&config));
+        pipeline::run(self, &config, &args.catalog, settings, events, context).await
     }
 }
 

@@ -8,9 +8,10 @@ use airbyte_protocol::{
     AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus, AirbyteTraceMessage,
     ConfiguredAirbyteCatalog, ConfiguredAirbyteStream, DestinationSyncMode, StreamDescriptor,
 };
+use futures::future::join_all;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::instrument::WithSubscriber;
 
 use crate::batch::RecordBatch;
@@ -32,6 +33,16 @@ pub struct WriteSettings {
     pub commit_interval: Duration,
 }
 
+impl WriteSettings {
+    /// Commits after this many bytes, or when the oldest uncommitted record is this old.
+    pub fn new(commit_bytes: u64, commit_interval: Duration) -> Self {
+        Self {
+            commit_bytes,
+            commit_interval,
+        }
+    }
+}
+
 impl Default for WriteSettings {
     fn default() -> Self {
         Self {
@@ -45,6 +56,7 @@ pub(super) async fn run<D: Destination>(
     destination: &D,
     config: &D::Config,
     catalog: &ConfiguredAirbyteCatalog,
+    settings: WriteSettings,
     events: EventReceiver,
     context: &Context,
 ) -> Result<WriteReport> {
@@ -55,7 +67,6 @@ pub(super) async fn run<D: Destination>(
             "The destination opened another number of loaders than the catalog has streams.",
         ));
     }
-    let settings = destination.write_settings(config);
     let names: Vec<_> = catalog
         .streams
         .iter()
@@ -77,6 +88,7 @@ pub(super) async fn run<D: Destination>(
             };
             let (queue, works) = mpsc::unbounded_channel();
             let task = tokio::spawn(run.run(loader, works).with_current_subscriber());
+            let task = AbortOnDropHandle::new(task);
             StreamLane {
                 queue,
                 task,
@@ -154,7 +166,7 @@ enum Work {
 
 struct StreamLane {
     queue: mpsc::UnboundedSender<Work>,
-    task: JoinHandle<Result<StreamReport>>,
+    task: AbortOnDropHandle<Result<StreamReport>>,
     end: Option<StreamEnd>,
 }
 
@@ -255,15 +267,18 @@ impl Router {
         Ok(())
     }
 
-    /// Lets every loader finish what it has in hand.
+    /// Lets all loaders finish what they have in hand. After a stop, those that hang are left behind.
     async fn end_all(self) -> Result<WriteReport> {
-        let mut report = WriteReport::default();
-        for (lane, name) in self.lanes.into_iter().zip(&self.names) {
+        let tasks = self.lanes.into_iter().map(|lane| {
             if lane.end.is_none() {
                 drop(lane.queue.send(Work::End(StreamEnd::Incomplete)));
             }
-            drop(lane.queue);
-            let ended = lane.task.await.unwrap_or_else(|error| {
+            lane.task
+        });
+        let ended = self.context.unless_overdue(join_all(tasks)).await?;
+        let mut report = WriteReport::default();
+        for (ended, name) in ended.into_iter().zip(&self.names) {
+            let ended = ended.unwrap_or_else(|error| {
                 Err(ConnectorError::system(format!(
                     "The destination crashed while loading stream {name}."
                 ))

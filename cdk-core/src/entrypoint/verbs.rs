@@ -243,6 +243,7 @@ async fn write(
     let args = WriteArgs {
         config: files::config(required(args.config.as_deref())?)?,
         catalog: files::catalog(required(args.catalog.as_deref())?)?,
+        settings: None,
     };
     let needs_complete = destructive_streams(&args);
     let events = context.events();

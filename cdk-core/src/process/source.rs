@@ -79,8 +79,13 @@ impl DynSource for ProcessSource {
             forward.run(received)
         );
         let forward = forwarded?;
-        let ((), status) = read?;
-        forward.finish(&args.catalog, self.command.name(), status)
+        match read {
+            Ok(((), status)) => forward.finish(&args.catalog, self.command.name(), status),
+            Err(error) => {
+                forward.end_streams(&args.catalog, AirbyteStreamStatus::Incomplete)?;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -126,6 +131,24 @@ impl Forward {
         }
     }
 
+    /// Reports `end` for all streams that did not say themselves how they ended.
+    fn end_streams(
+        &self,
+        catalog: &ConfiguredAirbyteCatalog,
+        end: AirbyteStreamStatus,
+    ) -> Result<()> {
+        for stream in &catalog.streams {
+            let descriptor = stream.stream.descriptor();
+            if !self.ended.contains(&descriptor) {
+                let body = AirbyteStreamStatusTraceMessage::new(descriptor, end);
+                let now = self.context.now_ms() as f64;
+                let trace = AirbyteTraceMessage::stream_status(now, body);
+                self.context.emit(AirbyteMessage::Trace(trace))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Old connectors report no status: then the exit code speaks for their streams, as on the platform.
     fn finish(
         self,
@@ -137,15 +160,7 @@ impl Forward {
             true => AirbyteStreamStatus::Complete,
             false => AirbyteStreamStatus::Incomplete,
         };
-        for stream in &catalog.streams {
-            let descriptor = stream.stream.descriptor();
-            if !self.ended.contains(&descriptor) {
-                let body = AirbyteStreamStatusTraceMessage::new(descriptor, end);
-                let now = self.context.now_ms() as f64;
-                let trace = AirbyteTraceMessage::stream_status(now, body);
-                self.context.emit(AirbyteMessage::Trace(trace))?;
-            }
-        }
+        self.end_streams(catalog, end)?;
         if status.success() {
             return Ok(());
         }

@@ -83,8 +83,6 @@ impl ReadSettings {
     }
 }
 
-/// After a stop signal, readers have this long to reach a checkpoint. The process exits within 10 s.
-const GRACE: Duration = Duration::from_secs(6);
 /// After a failure, what was read last has this long to find room in the queue.
 const SALVAGE: Duration = Duration::from_secs(2);
 
@@ -211,7 +209,7 @@ impl Reader {
         let permit = self.permit().await?;
         run.status(AirbyteStreamStatus::Started)?;
         let partitions = stream.0.partitions_dyn(&request);
-        let partitions = unless_overdue(&self.context, partitions).await??;
+        let partitions = self.context.unless_overdue(partitions).await??;
         run.set_ordered(partitions.is_ordered);
         let request = Arc::new(request);
         let mut tasks = JoinSet::new();
@@ -237,7 +235,7 @@ impl Reader {
     ) -> Result<()> {
         let mut free = Some(first);
         let mut number = 0;
-        while let Some(partition) = unless_overdue(&self.context, partitions.items.next()).await? {
+        while let Some(partition) = self.context.unless_overdue(partitions.items.next()).await? {
             let partition = partition?;
             let permit = match free.take() {
                 Some(permit) => permit,
@@ -280,7 +278,7 @@ impl Reader {
             context,
         );
         let mut read = AbortOnDropHandle::new(tokio::spawn(read.with_current_subscriber()));
-        let ended = match unless_overdue(&self.context, &mut read).await {
+        let ended = match self.context.unless_overdue(&mut read).await {
             Ok(ended) => ended.unwrap_or_else(|error| Err(crashed("of the change feed", &error))),
             Err(stopped) => {
                 read.abort();
@@ -347,7 +345,7 @@ impl PartitionReader {
         let read = self.stream.0.read_dyn(partition, &self.request, &mut sink);
         tokio::select! {
             biased;
-            ended = unless_overdue(&self.run.context, read) => ended?,
+            ended = self.run.context.unless_overdue(read) => ended?,
             Err(error) = lane.flush_by_age(self.run.settings.batch_age) => Err(error),
         }
     }
@@ -373,19 +371,6 @@ async fn join_partitions(
     // Nothing may be emitted any more once the stream is INCOMPLETE.
     tasks.shutdown().await;
     ended
-}
-
-/// The value of `wait`, unless the run was asked to stop and `wait` is not over within [`GRACE`].
-async fn unless_overdue<T>(context: &Context, wait: impl Future<Output = T>) -> Result<T> {
-    let overdue = async {
-        context.stop().cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        biased;
-        value = wait => Ok(value),
-        () = overdue => Err(ConnectorError::stopped()),
-    }
 }
 
 /// Tells the host how a feed ended: one error for all its streams.

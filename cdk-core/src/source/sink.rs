@@ -68,11 +68,12 @@ impl RecordSink {
         }
     }
 
-    /// Emits a record whose JSON text is at hand: the text of one object. It is copied, not parsed.
+    /// Emits a record whose JSON text is at hand: the text of one object. It is copied, not parsed;
+    /// line breaks between its tokens are dropped, since a message is one line.
     #[inline]
     pub async fn raw_record(&mut self, data: &str) -> Result<()> {
         let is_full = self.lane.add(|rows| {
-            rows.push_raw(data);
+            rows.push_raw(&codec::single_line(data));
             self.bound(rows)
         })?;
         if is_full {

@@ -91,6 +91,7 @@ impl Attempt<'_> {
         let args = WriteArgs {
             config: self.destination_config.clone(),
             catalog: plan::destination_catalog(self.streams, self.names),
+            settings: self.parts.write_settings.clone(),
         };
         let writing = tokio::spawn(
             async move {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::MemoryBudget;
 use crate::clock::{Clock, SystemClock};
-use crate::destination::DynDestination;
+use crate::destination::{DynDestination, WriteSettings};
 use crate::error::{ConnectorError, Result};
 use crate::secret::Secrets;
 use crate::source::DynSource;
@@ -100,6 +100,7 @@ pub(super) struct Parts {
     pub(super) namespace: Namespace,
     pub(super) prefix: String,
     pub(super) budget_bytes: usize,
+    pub(super) write_settings: Option<WriteSettings>,
     pub(super) max_attempts: u32,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: CancellationToken,
@@ -130,6 +131,7 @@ impl Sync {
                 namespace: Namespace::default(),
                 prefix: String::new(),
                 budget_bytes: MemoryBudget::DEFAULT_BYTES,
+                write_settings: None,
                 max_attempts: 3,
                 clock: Arc::new(SystemClock),
                 stop: CancellationToken::new(),
@@ -222,6 +224,14 @@ impl SyncBuilder {
     #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.parts.budget_bytes = bytes;
+        self
+    }
+
+    /// Sets when the destination commits: what came after the last commit is read again after a crash.
+    /// Default: as the destination sees fit.
+    #[must_use]
+    pub fn write_settings(mut self, settings: WriteSettings) -> Self {
+        self.parts.write_settings = Some(settings);
         self
     }
 

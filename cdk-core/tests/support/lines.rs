@@ -12,7 +12,8 @@ use crate::support::run::{Files, Ran, args, run_with};
 
 pub(crate) fn record(stream: &str, id: u64) -> String {
     let data = json!({"id": id});
-    json!({"type": "RECORD", "record": {"stream": stream, "data": data, "emitted_at": 1}}).to_string()
+    json!({"type": "RECORD", "record": {"stream": stream, "data": data, "emitted_at": 1}})
+        .to_string()
 }
 
 /// A state that covers the ids below `next`.
@@ -49,5 +50,10 @@ pub(crate) async fn write_with(
     arguments.push(files.write("config.json", "{}").into());
     arguments.push("--catalog".into());
     arguments.push(files.write("catalog.json", catalog).into());
-    run_with(Connector::Destination(Arc::new(destination)), arguments, change).await
+    run_with(
+        Connector::Destination(Arc::new(destination)),
+        arguments,
+        change,
+    )
+    .await
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use airbyte_protocol::{
     AirbyteMessage, AirbyteStateMessage, AirbyteStreamStatus, ConfiguredAirbyteCatalog,
 };
-use cdk_core::{FixedClock, Source};
 use cdk_core::entrypoint::{self, Connector, Exit, Invocation};
+use cdk_core::{FixedClock, Source};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 

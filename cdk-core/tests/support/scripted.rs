@@ -19,15 +19,14 @@ pub(crate) struct Config {
     pub(crate) token: Option<SecretString>,
 }
 
-type Read =
-    dyn for<'a> Fn(&'a StreamRequest, &'a mut RecordSink) -> BoxFuture<'a, Result<()>> + Send + Sync;
+type Read = dyn for<'a> Fn(&'a StreamRequest, &'a mut RecordSink) -> BoxFuture<'a, Result<()>>
+    + Send
+    + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Scripted {
     pub(crate) definition: AirbyteStream,
     pub(crate) settings: ReadSettings,
-    partitions: usize,
-    is_self_contained: bool,
     read: Arc<Read>,
 }
 
@@ -44,18 +43,8 @@ impl Scripted {
         Self {
             definition: AirbyteStream::new("s", schema, vec![SyncMode::FullRefresh]),
             settings: ReadSettings::default(),
-            partitions: 1,
-            is_self_contained: false,
             read: Arc::new(read),
         }
-    }
-
-    /// Calls the reader this often, at the same time, with states that stand for themselves.
-    pub(crate) fn with_self_contained_partitions(mut self, partitions: usize) -> Self {
-        self.partitions = partitions;
-        self.is_self_contained = true;
-        self.settings.concurrency = partitions;
-        self
     }
 }
 
@@ -83,11 +72,7 @@ impl Stream for Scripted {
     }
 
     async fn partitions(&self, _: &StreamRequest) -> Result<Partitions<()>> {
-        let partitions = Partitions::list(vec![(); self.partitions]);
-        Ok(match self.is_self_contained {
-            true => partitions.with_self_contained_states(),
-            false => partitions,
-        })
+        Ok(Partitions::one(()))
     }
 
     async fn read(&self, (): (), request: &StreamRequest, sink: &mut RecordSink) -> Result<()> {

@@ -94,7 +94,7 @@ fn batches(rows: i64) -> EventReceiver {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
-    let mut batch = JsonRows::with_capacity(1 << 20);
+    let mut batch = JsonRows::default();
     for id in 0..rows {
         if batch.is_empty() {
             batch.stamp(1_735_689_600_000 + id);
@@ -115,8 +115,7 @@ fn destination(path: &Path, rows: i64, mode: DestinationSyncMode) -> f64 {
     let catalog = ConfiguredAirbyteCatalog::new(vec![stream(mode)]);
     let args = WriteArgs {
         config: json!({ "path": path }),
-        catalog,
-    };
+        catalog, settings: None };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .build()
         .expect("a runtime");

@@ -1,6 +1,5 @@
 //! Other spellings of the config: keys in words, and the URL nested in the provider.
 
-use cdk_core::{ConnectorError, Result};
 use serde_json::{Map, Value};
 
 /// Brings a config to the keys and values of the spec, so that it can be validated against it.
@@ -11,11 +10,11 @@ use serde_json::{Map, Value};
 /// - `provider.user_provided_storage.url` moves to `url`.
 /// - `reader_options` given as an object becomes its text.
 ///
-/// A canonical key wins over its aliases; what is unknown stays as it is. Two different URLs are a
-/// config error.
-pub fn normalize(config: Value) -> Result<Value> {
+/// A canonical key wins over its aliases (`url` over a nested one that differs, with a warning); what is
+/// unknown stays as it is.
+pub fn normalize(config: Value) -> Value {
     let Value::Object(members) = config else {
-        return Ok(config);
+        return config;
     };
     let mut config = renamed(
         members,
@@ -39,11 +38,15 @@ pub fn normalize(config: Value) -> Result<Value> {
     };
     if let Some(nested) = nested {
         match config.get("url") {
-            Some(url) if *url != nested => return Err(two_urls()),
-            _ => drop(config.insert("url".to_owned(), nested)),
+            Some(url) if *url != nested => tracing::warn!(
+                "The config holds two different URLs: `url` is read, the one in \
+                 `provider.user_provided_storage` is not."
+            ),
+            Some(_) => {}
+            None => drop(config.insert("url".to_owned(), nested)),
         }
     }
-    Ok(Value::Object(config))
+    Value::Object(config)
 }
 
 /// Normalises the provider in place and takes the URL out of it.
@@ -96,13 +99,6 @@ fn renamed(members: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     renamed
 }
 
-fn two_urls() -> ConnectorError {
-    ConnectorError::config(
-        "The config holds two different URLs, in `url` and in `provider.user_provided_storage.url`. \
-         Keep one of them.",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,28 +121,23 @@ mod tests {
             "format": "csv",
             "provider": {"storage": "HTTPS"}
         });
-        assert_eq!(normalize(config).unwrap(), expected);
+        assert_eq!(normalize(config), expected);
     }
 
     #[test]
     fn a_nested_url_alone_becomes_the_url() {
         let config = json!({"dataset_name": "a", "provider": {
             "storage": "https", "user_provided_storage": {"url": "https://x.example/a"}}});
-        let normal = normalize(config).unwrap();
+        let normal = normalize(config);
         assert_eq!(normal["url"], "https://x.example/a");
         assert_eq!(normal["provider"], json!({"storage": "HTTPS"}));
     }
 
     #[test]
-    fn two_different_urls_are_a_config_error() {
+    fn of_two_different_urls_the_canonical_one_is_read() {
         let config = json!({"url": "https://a.example/", "provider": {
             "user_provided_storage": {"url": "https://b.example/"}}});
-        assert!(
-            normalize(config)
-                .unwrap_err()
-                .message()
-                .contains("two different URLs")
-        );
+        assert_eq!(normalize(config)["url"], "https://a.example/");
     }
 
     #[test]
@@ -155,6 +146,6 @@ mod tests {
             "reader_options": {"sep": ";"}, "provider": "LOCAL"});
         let expected = json!({"format": "csv", "Colour": 1,
             "reader_options": r#"{"sep":";"}"#, "provider": {"storage": "local"}});
-        assert_eq!(normalize(config).unwrap(), expected);
+        assert_eq!(normalize(config), expected);
     }
 }

@@ -16,7 +16,6 @@ mod aliases;
 mod bad_row;
 mod block;
 mod config;
-mod connector;
 mod csv;
 mod encoding;
 mod fingerprint;
@@ -37,6 +36,10 @@ mod window;
 
 pub use aliases::normalize;
 pub use config::{FileConfig, FileFormat, Provider};
-pub use connector::{FileConnector, connector};
 pub use http::HttpSettings;
 pub use source::FileSource;
+
+/// The connector for the entry point and for embedders.
+pub fn connector() -> cdk_core::entrypoint::Connector {
+    cdk_core::entrypoint::Connector::Source(std::sync::Arc::new(FileSource::default()))
+}

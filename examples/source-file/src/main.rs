@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cdk_core::entrypoint::run_connector(source_file::connector())
+    cdk_core::run_source(source_file::FileSource::default())
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use cdk_core::{BoxedStream, Context, ReadSettings, Result, Source, Stream};
+use serde_json::Value;
 
+use crate::aliases::normalize;
 use crate::config::{FileConfig, FileFormat};
 use crate::head;
 use crate::http::HttpSettings;
@@ -68,6 +70,11 @@ pub(crate) struct FileTask {
 
 impl Source for FileSource {
     type Config = FileConfig;
+
+    /// See [`normalize`].
+    fn normalize_config(&self, config: Value) -> Value {
+        normalize(config)
+    }
 
     /// Opens the file and reads its first row.
     async fn check(&self, config: &FileConfig, context: &Context) -> Result<()> {

@@ -69,11 +69,11 @@ impl FileStream {
     }
 
     /// Where to read on: where `saved` says if it stands for this file, else at the start.
-    fn resume_at(&self, saved: FileState) -> Position {
+    fn resume_at(&self, saved: &FileState) -> Position {
         let Some(position) = saved.position else {
             return self.head.start();
         };
-        let reason = if saved != self.state(position) {
+        let reason = if *saved != self.state(position) {
             "the file, its place or its options changed since the state was saved"
         } else if !self.head.fingerprint.is_telling() {
             "the server gives neither an ETag nor a Last-Modified date to tell whether the file \
@@ -199,7 +199,7 @@ impl Stream for FileStream {
 
     async fn partitions(&self, request: &StreamRequest) -> Result<Partitions<Position>> {
         let from = match request.state_as::<FileState>()? {
-            Some(saved) => self.resume_at(saved),
+            Some(saved) => self.resume_at(&saved),
             None => self.head.start(),
         };
         Ok(Partitions::one(from))

@@ -11,7 +11,7 @@ use airbyte_protocol::AirbyteMessage;
 use cdk_core::entrypoint::{Connector, Exit, Invocation, run};
 use cdk_core::{FixedClock, ReadSettings};
 use serde_json::{Value, json};
-use source_file::{FileConnector, FileSource, HttpSettings};
+use source_file::{FileSource, HttpSettings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,7 @@ async fn run_captured(source: FileSource, args: &[&str], capture: Capture) -> Ou
         clock: Arc::new(FixedClock::new(1)),
         stop: capture.stop_at_record.clone().unwrap_or_default(),
     };
-    let connector = Connector::Source(Arc::new(FileConnector::from(source)));
+    let connector = Connector::Source(Arc::new(source));
     let exit = run(connector, invocation).await;
     let text = String::from_utf8(capture.text.lock().unwrap().clone()).unwrap();
     let messages = text

@@ -1,0 +1,214 @@
+//! Append, overwrite, generations, and what is left when a run dies.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Lake, Output, StreamSpec};
+
+fn stream(mode: &'static str) -> StreamSpec {
+    StreamSpec::new("t", mode, json!({"id": {"type": "integer"}}))
+}
+
+fn ids(lake: &Lake) -> Vec<Value> {
+    lake.rows("t")
+        .into_iter()
+        .map(|row| row["id"].clone())
+        .collect()
+}
+
+async fn sync(
+    lake: &Lake,
+    now: i64,
+    stream: &StreamSpec,
+    list: &[i64],
+    end: Option<&str>,
+) -> Output {
+    let mut messages: Vec<_> = list
+        .iter()
+        .map(|id| stream.record(1, json!({"id": id})))
+        .collect();
+    messages.push(stream.state(now));
+    messages.extend(end.map(|end| stream.status(end)));
+    lake.write(now, &[stream], &messages).await
+}
+
+const COMPLETE: Option<&str> = Some("COMPLETE");
+
+#[tokio::test]
+async fn append_adds_files_and_gives_states_back() {
+    let lake = Lake::new();
+    let stream = stream("append");
+    for (now, id) in [(1, 1), (2, 2), (2, 3)] {
+        let output = sync(&lake, now, &stream, &[id], COMPLETE).await.succeeded();
+        assert_eq!(
+            output.of("STATE")[0]["destinationStats"]["recordCount"],
+            1.0
+        );
+    }
+    assert_eq!(ids(&lake), [1, 2, 3]);
+    // Two runs began in the same millisecond.
+    assert_eq!(
+        lake.files("t"),
+        ["0_1_00000.jsonl", "0_2_00000.jsonl", "0_2_00001.jsonl"]
+    );
+}
+
+#[tokio::test]
+async fn overwrite_replaces_files_only_when_the_stream_is_complete() {
+    let lake = Lake::new();
+    let stream = stream("overwrite");
+    sync(&lake, 1, &stream, &[1], COMPLETE).await.succeeded();
+    for end in [None, Some("INCOMPLETE")] {
+        let output = sync(&lake, 2, &stream, &[2], end).await;
+        assert_eq!(output.exit.code(), 1);
+        assert_eq!(output.error()["failure_type"], "transient_error");
+        assert_eq!((ids(&lake), lake.files("t").len()), (vec![json!(1)], 1));
+    }
+    // Files of others stay.
+    std::fs::write(lake.path().join("t/notes.txt"), "mine").unwrap();
+    sync(&lake, 3, &stream, &[3], COMPLETE).await.succeeded();
+    assert_eq!(lake.files("t"), ["0_3_00000.jsonl", "notes.txt"]);
+    sync(&lake, 4, &stream, &[], COMPLETE).await.succeeded();
+    assert_eq!(lake.files("t"), ["notes.txt"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_generation_goes_on_with_what_was_committed() {
+    let lake = Lake::new();
+    sync(
+        &lake,
+        1,
+        &stream("overwrite").generation(1, 1),
+        &[1],
+        COMPLETE,
+    )
+    .await
+    .succeeded();
+    let second = stream("overwrite").generation(2, 2);
+    assert_eq!(sync(&lake, 2, &second, &[2], None).await.exit.code(), 1);
+    assert_eq!(ids(&lake), [1]);
+    sync(&lake, 3, &second, &[3], COMPLETE).await.succeeded();
+    assert_eq!(ids(&lake), [2, 3]);
+    // Another generation starts again.
+    assert_eq!(
+        sync(&lake, 4, &stream("overwrite").generation(3, 3), &[4], None)
+            .await
+            .exit
+            .code(),
+        1
+    );
+    sync(
+        &lake,
+        5,
+        &stream("overwrite").generation(4, 4),
+        &[5],
+        COMPLETE,
+    )
+    .await
+    .succeeded();
+    assert_eq!(lake.files("t"), ["4_5_00000.jsonl"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_run_left_is_removed() {
+    let lake = Lake::new();
+    let stream = stream("append");
+    sync(&lake, 1, &stream, &[1], COMPLETE).await.succeeded();
+    std::fs::write(lake.path().join("t/.open_0_2_00000.jsonl"), "{\"torn").unwrap();
+    std::fs::write(lake.path().join("t/.staged_9_2_00000.jsonl"), "{}\n").unwrap();
+    sync(&lake, 3, &stream, &[3], COMPLETE).await.succeeded();
+    assert_eq!(lake.files("t"), ["0_1_00000.jsonl", "0_3_00000.jsonl"]);
+}
+
+#[tokio::test]
+async fn a_swap_that_was_decided_is_carried_out_by_the_next_run_from_any_point() {
+    for renamed in [false, true] {
+        let lake = Lake::new();
+        let append = stream("append").generation(2, 0);
+        sync(&lake, 1, &stream("append").generation(1, 0), &[1], COMPLETE)
+            .await
+            .succeeded();
+        let file = |name: &str| lake.path().join("t").join(name);
+        let new = if renamed {
+            "2_2_00000.jsonl"
+        } else {
+            ".staged_2_2_00000.jsonl"
+        };
+        std::fs::write(
+            file(new),
+            "{\"_airbyte_raw_id\":\"0123456789abcdef0123456789abcdef0123\",\"id\":2}\n",
+        )
+        .unwrap();
+        let swap = json!({"publish": ["2_2_00000.jsonl"], "delete": ["1_1_00000.jsonl"]});
+        std::fs::write(file(".swap.json"), swap.to_string()).unwrap();
+        sync(&lake, 3, &append, &[3], COMPLETE).await.succeeded();
+        assert_eq!(
+            lake.files("t"),
+            ["2_2_00000.jsonl", "2_3_00000.jsonl"],
+            "{renamed}"
+        );
+        assert_eq!(ids(&lake), [2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_config_error_and_leaves_what_was_committed() {
+    let mut lake = Lake::new();
+    let stream = stream("append");
+    sync(&lake, 1, &stream, &[1], COMPLETE).await.succeeded();
+    lake.file_limit = Some(1000);
+    let many: Vec<_> = (0..100).collect();
+    let output = sync(&lake, 2, &stream, &many, COMPLETE).await;
+    assert_eq!(output.exit.code(), 1);
+    assert_eq!(output.error()["failure_type"], "config_error");
+    assert!(
+        output.error()["message"]
+            .as_str()
+            .unwrap()
+            .contains("free space")
+    );
+    assert_eq!(output.of("STATE").len(), 0);
+    assert_eq!(ids(&lake), [1]);
+    lake.file_limit = None;
+    sync(&lake, 3, &stream, &[2], COMPLETE).await.succeeded();
+    assert_eq!(ids(&lake), [1, 2]);
+    assert_eq!(lake.files("t").len(), 2);
+}
+
+#[tokio::test]
+async fn a_place_that_is_no_directory_is_a_config_error() {
+    let mut lake = Lake::new();
+    let file = lake.directory.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    // Below a regular file nothing can be made, not even by root.
+    lake.options = json!({"destination_path": file.join("out")});
+    let output = lake.write(1, &[&stream("append")], &[]).await;
+    assert_eq!(output.exit.code(), 1);
+    assert_eq!(output.error()["failure_type"], "config_error");
+    let checked = lake.run("check", 1, None, Vec::new()).await;
+    assert_eq!(checked.of("CONNECTION_STATUS")[0]["status"], "FAILED");
+}
+
+#[tokio::test]
+async fn dedup_and_two_streams_of_one_directory_are_refused() {
+    let lake = Lake::new();
+    let output = lake
+        .write(1, &[&stream("append_dedup").key(&["id"])], &[])
+        .await;
+    assert_eq!(output.error()["failure_type"], "config_error");
+    let upper = StreamSpec {
+        name: "T".to_owned(),
+        ..stream("append")
+    };
+    let output = lake.write(1, &[&stream("append"), &upper], &[]).await;
+    assert_eq!(output.error()["failure_type"], "config_error");
+    assert!(!lake.path().exists());
+}
+
+#[tokio::test]
+async fn check_leaves_nothing_behind() {
+    let lake = Lake::new();
+    let output = lake.run("check", 1, None, Vec::new()).await.succeeded();
+    assert_eq!(output.of("CONNECTION_STATUS")[0]["status"], "SUCCEEDED");
+    assert_eq!(lake.files(""), [""; 0]);
+}

@@ -1,0 +1,19 @@
+//! Tests of what a user meets. The code blocks of the README and of the book are the doctests below;
+//! `tests/main` runs the built programs, and the commands that the documentation shows.
+
+pub mod built;
+
+/// The README.
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
+
+/// The book's chapter on embedding.
+#[doc = include_str!("../../docs/src/embedding.md")]
+#[cfg(doctest)]
+pub struct Embedding;
+
+/// The book's chapter on errors.
+#[doc = include_str!("../../docs/src/errors.md")]
+#[cfg(doctest)]
+pub struct Errors;

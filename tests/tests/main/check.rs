@@ -1,0 +1,63 @@
+//! `check` with configs that can't work.
+
+use serde_json::{Value, json};
+
+use crate::support::{CONNECTORS, Desk, messages};
+
+/// A config that breaks the connector's spec, one that fits it but not the world, where there is such
+/// a thing, and what the message must name.
+fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
+    let faults = json!({"test_destination": {"test_destination_type": "NONE"}});
+    match connector {
+        "source-faker" => vec![(json!({"count": -1}), "count")],
+        "source-file" => vec![
+            (json!({"url": 5}), "url"),
+            (
+                json!({"dataset_name": "a", "format": "csv", "url": "missing.csv",
+                    "provider": {"storage": "local"}}),
+                "missing.csv",
+            ),
+        ],
+        "destination-dev-null" => vec![(faults, "test_destination")],
+        "destination-local" => vec![
+            (json!({}), "destination_path"),
+            (json!({"destination_path": "a-file/out"}), "a-file"),
+        ],
+        "destination-sqlite" => vec![
+            (json!({"path": 5}), "path"),
+            (json!({"path": "missing/out.sqlite"}), "missing"),
+        ],
+        other => panic!("no bad config for {other}"),
+    }
+}
+
+#[test]
+fn a_failed_check_is_an_answer_and_exits_with_0() {
+    for connector in CONNECTORS {
+        for (config, named) in bad_configs(connector) {
+            let desk = Desk::new();
+            desk.write("config.json", &config);
+            desk.write("a-file", &json!("in the way of a directory"));
+            let output = desk.run(connector, &["check", "--config", "config.json"]);
+            let messages = messages(&output.stdout);
+            let status = messages
+                .iter()
+                .find(|message| message["type"] == "CONNECTION_STATUS");
+            let status = status.unwrap_or_else(|| panic!("{connector} {config}: {messages:?}"));
+            let status = &status["connectionStatus"];
+            assert_eq!(status["status"], "FAILED", "{connector} {config}");
+            let said = status["message"].as_str().unwrap();
+            assert!(said.contains(named), "{connector} {config}: {said}");
+            assert_eq!(output.status.code(), Some(0), "{connector} {config}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_config_file_is_named() {
+    for connector in CONNECTORS {
+        let output = Desk::new().run(connector, &["check", "--config", "nowhere.json"]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains("nowhere.json"), "{connector}: {said}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The built programs, run as a platform or a user runs them, and the commands the documentation shows.
+
+mod check;
+mod commands;
+mod links;
+mod load;
+mod output;
+#[expect(
+    dead_code,
+    reason = "shared with airbyte-protocol's tests, which also judge catalogs"
+)]
+#[path = "../../../airbyte-protocol/tests/main/schema.rs"]
+mod schema;
+mod signals;
+mod spec;
+mod support;
