@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use airbyte_protocol::{AirbyteCatalog, AirbyteMessage, FailureType, Status, SyncMode};
 use cdk_core::entrypoint::{self, Connector, Invocation};
 use cdk_core::{ConnectorError, ErrorContext, Result, SystemClock};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{ConfiguredArgs, ConnectorArgs, ReadArgs};
@@ -149,22 +150,14 @@ impl<'a> Call<'a> {
         stop: &CancellationToken,
         output: &Output,
     ) -> Result<(u8, Vec<AirbyteMessage>)> {
-        let reference = Reference::parse(&self.connector.connector, Path::new(""));
-        let connector = reference.connect(None)?;
-        if let (Connector::Destination(_), "discover" | "read") = (&connector, self.verb) {
-            return Err(ConnectorError::config(format!(
-                "`{}` is a destination: it has no streams to {}.",
-                self.connector.connector, self.verb
-            )));
-        }
+        let (connector, config) = self.prepare(stop, output).await?;
         let mut args = vec![OsString::from(self.verb)];
         let mut options = self.options.clone();
-        // Removed when the verb is over.
-        let resolved = self
-            .resolved_config(&connector, reference.is_process(), stop, output)
-            .await?;
-        let config = resolved.as_ref().map(|(_, path)| path.as_path());
-        options.extend(config.map(|path| ("config", path)));
+        options.extend(
+            config
+                .as_ref()
+                .map(|(_dir, path)| ("config", path.as_path())),
+        );
         for (name, path) in options {
             args.push(format!("--{name}").into());
             args.push(path.into());
@@ -187,37 +180,39 @@ impl<'a> Call<'a> {
         Ok((exit.code(), gathered.messages()?))
     }
 
-    /// The config with its references resolved, as a private file.
-    async fn resolved_config(
+    /// The connector, and its config with references resolved: a private file, removed when dropped.
+    async fn prepare(
         &self,
-        connector: &Connector,
-        is_process: bool,
         stop: &CancellationToken,
         output: &Output,
-    ) -> Result<Option<(tempfile::TempDir, PathBuf)>> {
-        let Some(path) = self.config else {
-            return match self.verb {
-                "spec" => Ok(None),
-                // A connector without required options can do without a file.
-                _ => write_private(&Value::Object(serde_json::Map::new())).map(Some),
-            };
-        };
-        let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        let env = |name: &str| std::env::var(name).ok();
-        let resolver = Resolver {
-            env: &env,
-            directory,
-            secrets: output.secrets(),
-        };
-        let config = read_config(path, &resolver)?;
-        if is_process {
-            host::learn_secrets(connector, &config, output.secrets(), stop).await?;
+    ) -> Result<(Connector, Option<(TempDir, PathBuf)>)> {
+        let name = &self.connector.connector;
+        let reference = Reference::parse(name, Path::new(""));
+        let mut connector = reference.connect(None)?;
+        if let (Connector::Destination(_), "discover" | "read") = (&connector, self.verb) {
+            return Err(ConnectorError::config(format!(
+                "`{name}` is a destination: it has no streams to {}.",
+                self.verb
+            )));
         }
-        write_private(&config).map(Some)
+        let env = |name: &str| std::env::var(name).ok();
+        let directory = self.config.and_then(Path::parent).unwrap_or(Path::new(""));
+        let resolver = Resolver::new(&env, directory.to_owned(), output.secrets());
+        let config = match (self.config, self.verb) {
+            (None, "spec") => return Ok((connector, None)),
+            // A connector without required options can do without a file.
+            (None, _) => Value::Object(Map::new()),
+            (Some(path), _) => read_config(path, &resolver)?,
+        };
+        if reference.is_process() {
+            let schema = host::learn_secrets(&connector, &config, output.secrets(), stop).await?;
+            connector = host::discreet(connector, schema, config.clone(), resolver.found());
+        }
+        Ok((connector, Some(write_private(&config)?)))
     }
 }
 
-fn write_private(config: &Value) -> Result<(tempfile::TempDir, PathBuf)> {
+fn write_private(config: &Value) -> Result<(TempDir, PathBuf)> {
     // The directory can be entered by this user only.
     let written = tempfile::tempdir().and_then(|dir| {
         let path = dir.path().join("config.json");
@@ -339,5 +334,6 @@ fn catalog_text(catalog: &AirbyteCatalog) -> String {
             fields.map_or("-".to_owned(), |fields| fields.len().to_string()),
         ]);
     }
+    let table = table.trim_fmt();
     format!("{table}\n{} streams", catalog.streams.len())
 }

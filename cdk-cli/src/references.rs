@@ -9,6 +9,7 @@
 //! | `$${` | `${` itself |
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use cdk_core::Secrets;
 use serde_json::{Map, Value};
@@ -38,15 +39,41 @@ const MIN_SECRET_BYTES: usize = 4;
 
 /// Resolves references, and remembers what they stood for as secrets.
 pub(crate) struct Resolver<'a> {
-    /// The environment.
-    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
-    /// What relative file references are relative to.
-    pub(crate) directory: PathBuf,
-    /// Where the values go, to be hidden in everything that is printed.
-    pub(crate) secrets: &'a Secrets,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    directory: PathBuf,
+    secrets: &'a Secrets,
+    found: Mutex<Vec<String>>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    /// Looks variables up with `env`; relative files start at `directory`. Every value that is found is
+    /// added to `secrets`, to be hidden in all that is printed.
+    pub(crate) fn new(
+        env: &'a dyn Fn(&str) -> Option<String>,
+        directory: PathBuf,
+        secrets: &'a Secrets,
+    ) -> Self {
+        Self {
+            env,
+            directory,
+            secrets,
+            found: Mutex::default(),
+        }
+    }
+
+    /// What relative files are relative to.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The secrets found so far.
+    pub(crate) fn found(&self) -> Vec<String> {
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// The value of `node`, references replaced and nulls in mappings dropped. `path` leads the paths in
     /// messages.
     pub(crate) fn value(&self, node: &Node, path: &str) -> Result<Value, Problem> {
@@ -161,6 +188,10 @@ impl Resolver<'_> {
     fn remember(&self, value: &str) {
         if value.len() >= MIN_SECRET_BYTES {
             self.secrets.add(value);
+            self.found
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(value.to_owned());
         }
     }
 }
@@ -173,11 +204,7 @@ mod tests {
     fn resolve(text: &str, directory: &Path) -> (Result<Value, Problem>, Secrets) {
         let secrets = Secrets::default();
         let env = |name: &str| (name == "PASSWORD").then(|| "s3cret!".to_owned());
-        let resolver = Resolver {
-            env: &env,
-            directory: directory.to_owned(),
-            secrets: &secrets,
-        };
+        let resolver = Resolver::new(&env, directory.to_owned(), &secrets);
         let value = resolver.value(&yaml::load(text).unwrap(), "source.config");
         (value, secrets)
     }

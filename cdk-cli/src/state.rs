@@ -92,6 +92,7 @@ fn table(name: &str, saved: &SavedConnection, wanted: &[StreamDescriptor]) -> St
             position.unwrap_or_else(|| "-".to_owned()),
         ]);
     }
+    let table = table.trim_fmt();
     format!("{table}\nConnection {name}, {} syncs so far", saved.sync_id)
 }
 
@@ -134,11 +135,7 @@ fn open(args: &StatePlaceArgs, output: &Output) -> Result<(Connection, Store)> {
     let connection = Connection::load(&args.connection)?;
     let env = |name: &str| std::env::var(name).ok();
     let directory = connection.directory();
-    let resolver = Resolver {
-        env: &env,
-        directory,
-        secrets: output.secrets(),
-    };
+    let resolver = Resolver::new(&env, directory, output.secrets());
     let store = connection.state_store(args.state_dir.as_deref(), &resolver)?;
     Ok((connection, store))
 }

@@ -59,7 +59,8 @@ pub(crate) fn text(report: &SyncReport) -> String {
         let error = stream.error.as_ref()?;
         Some(format!("\n{}: {error}", stream.stream))
     });
-    format!("{table}\n{}{}\n", total(report), errors.collect::<String>())
+    let (table, errors) = (table.trim_fmt(), errors.collect::<String>());
+    format!("{table}\n{}{errors}\n", total(report))
 }
 
 fn written(stream: &StreamSummary) -> String {

@@ -34,14 +34,15 @@ pub(crate) async fn run(
     };
     let display = Display::start(style, output.clone());
     let on_event = display.on_event();
-    let work = async {
+    // On the heap: it is large.
+    let work = Box::pin(async {
         let sync = build(args, &stop, output, on_event).await?;
         if args.check {
             sync.check().await?;
             return Ok(None);
         }
         within_memory(sync.run(), &stop).await.map(Some)
-    };
+    });
     let ended = signals.guard(&stop, output, work).await;
     display.finish();
     conclude(ended, args, style, output)
@@ -87,11 +88,7 @@ async fn build(
         .for_each(|note| tracing::warn!("{note}"));
     let env = |name: &str| std::env::var(name).ok();
     let secrets = output.secrets();
-    let resolver = Resolver {
-        env: &env,
-        directory: connection.directory(),
-        secrets,
-    };
+    let resolver = Resolver::new(&env, connection.directory(), secrets);
     let file: &Path = &connection.file;
     let source_config = connection.source.config(&resolver, file)?;
     let destination_config = connection.destination.config(&resolver, file)?;

@@ -3,25 +3,22 @@ use cdk_core::protocol::{AirbyteStream, SyncMode};
 use cdk_core::{BoxedStream, Context, Partitions, RecordSink, Result};
 use cdk_core::{Source, Stream, StreamRequest};
 use serde_json::json;
-
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Config {
+pub(crate) struct Config {
     /// Count up to this number.
     to: u64,
 }
-
-struct Counter;
+pub(crate) struct Counter;
 impl Source for Counter {
     type Config = Config;
     async fn check(&self, _: &Config, _: &Context) -> Result<()> {
         Ok(())
     }
     async fn streams(&self, config: &Config, _: &Context) -> Result<Vec<BoxedStream>> {
-        Ok(vec![Numbers { to: config.to }.boxed()])
+        Ok(vec![Numbers(config.to).boxed()])
     }
 }
-
-struct Numbers { to: u64 }
+struct Numbers(u64);
 impl Stream for Numbers {
     type Partition = ();
     fn definition(&self) -> AirbyteStream {
@@ -32,7 +29,7 @@ impl Stream for Numbers {
         Ok(Partitions::one(()))
     }
     async fn read(&self, _: (), _: &StreamRequest, sink: &mut RecordSink) -> Result<()> {
-        for n in 1..=self.to {
+        for n in 1..=self.0 {
             sink.record(&json!({ "n": n })).await?;
         }
         Ok(())

@@ -409,7 +409,8 @@ impl StreamLoader for PickyLoader {
 
 #[tokio::test]
 async fn one_failing_loader_does_not_stop_the_other_streams() {
-    let fails: [(fn() -> Result<()>, &str, &str); 2] = [
+    type Fail = fn() -> Result<()>;
+    let fails: [(Fail, &str, &str); 2] = [
         (
             || Err(ConnectorError::config("The disk is full.")),
             "config_error",

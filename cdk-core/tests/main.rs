@@ -1,6 +1,7 @@
 //! Integration tests of cdk-core: what ships, run over small in-memory connectors.
 
-#![allow(missing_docs)]
+// Helpers are test code too, which clippy's `allow-unwrap-in-tests` does not see.
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod checkpoints;
 mod entrypoint_output;
@@ -10,6 +11,7 @@ mod entrypoint_write;
 mod global_state;
 mod memory;
 mod process;
+mod smallest;
 mod support;
 mod sync_engine;
 mod sync_faults;

@@ -32,7 +32,9 @@ fn source(files: &Files, body: &str) -> Connector {
 
 /// A script that prints these lines and then runs `rest`.
 fn printing(lines: &[&str], rest: &str) -> String {
-    let prints = lines.iter().map(|line| format!("printf '%s\\n' '{line}'\n"));
+    let prints = lines
+        .iter()
+        .map(|line| format!("printf '%s\\n' '{line}'\n"));
     prints.collect::<String>() + rest
 }
 
@@ -46,19 +48,31 @@ async fn read_script(body: &str, state: Option<&str>) -> Ran {
 async fn write_script(body: &str, stdin: &str) -> Ran {
     let files = Files::new();
     let destination = ProcessDestination::new(script(&files, body));
-    let mut arguments = read_args(&files, &json!({}), &catalog(["a"], SyncMode::Incremental), None);
+    let mut arguments = read_args(
+        &files,
+        &json!({}),
+        &catalog(["a"], SyncMode::Incremental),
+        None,
+    );
     arguments[0] = "write".into();
     let stdin = stdin.to_owned();
-    run_with(Connector::Destination(Arc::new(destination)), arguments, |call| {
-        call.stdin = Box::new(io::Cursor::new(stdin));
-    })
+    run_with(
+        Connector::Destination(Arc::new(destination)),
+        arguments,
+        |call| {
+            call.stdin = Box::new(io::Cursor::new(stdin));
+        },
+    )
     .await
 }
 
 #[tokio::test]
 async fn check_and_discover_pass_the_answer_on() {
     let cases = [
-        (r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#, "check"),
+        (
+            r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}"#,
+            "check",
+        ),
         (
             r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"FAILED","message":"Wrong password."}}"#,
             "check",
@@ -67,7 +81,10 @@ async fn check_and_discover_pass_the_answer_on() {
             r#"{"type":"CATALOG","catalog":{"streams":[{"name":"a","json_schema":{},"supported_sync_modes":["full_refresh"]}]}}"#,
             "discover",
         ),
-        (r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}"#, "spec"),
+        (
+            r#"{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}"#,
+            "spec",
+        ),
     ];
     for (answer, verb) in cases {
         let files = Files::new();
@@ -96,7 +113,10 @@ async fn a_verb_without_an_answer_is_a_system_error_that_names_it() {
     assert_eq!(ran.exit, Exit::Failure);
     let (kind, message) = &ran.errors()[0];
     assert_eq!(kind, "system_error");
-    assert!(message.contains("discover") && message.contains("exit status: 7"), "{message}");
+    assert!(
+        message.contains("discover") && message.contains("exit status: 7"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -104,8 +124,12 @@ async fn a_missing_executable_is_a_config_error() {
     let files = Files::new();
     let command = ProcessCommand::new("/no/such/connector", Vec::<String>::new());
     let connector = Connector::Source(Arc::new(ProcessSource::new(command)));
-    let arguments =
-        read_args(&files, &json!({}), &catalog(["a"], SyncMode::Incremental), None);
+    let arguments = read_args(
+        &files,
+        &json!({}),
+        &catalog(["a"], SyncMode::Incremental),
+        None,
+    );
     let ran = run(connector, arguments).await;
     assert_eq!(ran.exit, Exit::Failure);
     let (kind, message) = &ran.errors()[0];
@@ -118,7 +142,13 @@ async fn records_and_states_pass_unchanged() {
     let with_meta = r#"{"type":"RECORD","record":{"stream":"a","data":{"id":1,"n":12345678901234567890.10},"emitted_at":17,"meta":{"changes":[{"field":"x","change":"NULLED","reason":"SOURCE_RETRIEVAL_ERROR"}]}}}"#;
     let with_file = r#"{"type":"RECORD","record":{"namespace":"n","stream":"a","data":{"id":2},"emitted_at":18,"file_reference":{"staging_file_url":"/staging/f","source_file_relative_path":"f","file_size_bytes":9}}}"#;
     let big = r#"{"type":"STATE","state":{"type":"STREAM","id":3,"stream":{"stream_descriptor":{"name":"a"},"stream_state":{"big":1234567890123456789012345}}}}"#;
-    let lines = [with_meta, with_file, big, &status("a", "COMPLETE"), &status("b", "INCOMPLETE")];
+    let lines = [
+        with_meta,
+        with_file,
+        big,
+        &status("a", "COMPLETE"),
+        &status("b", "INCOMPLETE"),
+    ];
     let ran = read_script(&printing(&lines, ""), None).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
     for line in [with_meta, with_file] {
@@ -127,7 +157,12 @@ async fn records_and_states_pass_unchanged() {
     }
     assert!(ran.text.contains("12345678901234567890.10"));
     let state = ran.states()[0];
-    assert!(ran.text.contains(r#""stream_state":{"big":1234567890123456789012345}"#), "{}", ran.text);
+    assert!(
+        ran.text
+            .contains(r#""stream_state":{"big":1234567890123456789012345}"#),
+        "{}",
+        ran.text
+    );
     assert!(ran.text.contains(r#""id":3"#));
     assert_eq!(state.source_stats.as_ref().unwrap().record_count, Some(1.0));
     assert_eq!(ran.statuses("a"), [Complete]);
@@ -149,9 +184,16 @@ async fn the_child_gets_config_catalog_and_state() {
     let records = ran.records("a");
     assert_eq!(records[0], json!({}));
     assert_eq!(records[1]["streams"][0]["stream"]["name"], "a");
-    assert_eq!(records[2]["state"][0]["stream"]["stream_descriptor"]["name"], "a");
+    assert_eq!(
+        records[2]["state"][0]["stream"]["stream_descriptor"]["name"],
+        "a"
+    );
     assert_eq!(records[3], json!({"mode": "600"}));
-    assert!(ran.text.contains("1234567890123456789012345"), "{}", ran.text);
+    assert!(
+        ran.text.contains("1234567890123456789012345"),
+        "{}",
+        ran.text
+    );
 }
 
 #[tokio::test]
@@ -162,7 +204,10 @@ async fn an_old_source_without_statuses_is_complete_when_it_exits_with_0() {
     for stream in ["a", "b"] {
         assert_eq!(ran.statuses(stream), [Complete]);
     }
-    let last = ran.messages.iter().rposition(|message| matches!(message, AirbyteMessage::State(_)));
+    let last = ran
+        .messages
+        .iter()
+        .rposition(|message| matches!(message, AirbyteMessage::State(_)));
     let ended = ran.text.lines().position(|line| line.contains("COMPLETE"));
     assert!(last < ended, "{}", ran.text);
 }
@@ -170,7 +215,12 @@ async fn an_old_source_without_statuses_is_complete_when_it_exits_with_0() {
 #[tokio::test]
 async fn a_failing_source_is_incomplete_and_its_own_error_is_kept() {
     let trace = r#"{"type":"TRACE","trace":{"type":"ERROR","emitted_at":1,"error":{"message":"No such table.","failure_type":"config_error","stream_descriptor":{"name":"b"}}}}"#;
-    let lines = [&record("a", 0), &status("a", "STARTED"), &status("a", "RUNNING"), trace];
+    let lines = [
+        &record("a", 0),
+        &status("a", "STARTED"),
+        &status("a", "RUNNING"),
+        trace,
+    ];
     let lines: Vec<_> = lines.iter().map(|line| line as &str).collect();
     let ran = read_script(&printing(&lines, "exit 1"), None).await;
     assert_eq!(ran.exit, Exit::Failure);
@@ -178,18 +228,28 @@ async fn a_failing_source_is_incomplete_and_its_own_error_is_kept() {
     assert_eq!(ran.statuses("b"), [Incomplete]);
     assert_eq!(ran.records("a").len(), 1);
     let errors = ran.errors();
-    assert!(errors.iter().all(|error| *error == ("config_error".into(), "No such table.".into())));
+    assert!(
+        errors
+            .iter()
+            .all(|error| *error == ("config_error".into(), "No such table.".into()))
+    );
 
     let ran = read_script("exit 3", None).await;
     let (kind, message) = &ran.errors()[0];
     assert_eq!((ran.exit, kind.as_str()), (Exit::Failure, "system_error"));
-    assert!(message.contains("failed without saying why (exit status: 3)"), "{message}");
+    assert!(
+        message.contains("failed without saying why (exit status: 3)"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
 async fn text_on_stdout_and_stderr_becomes_logs() {
     let log = r#"{"type":"LOG","log":{"level":"ERROR","message":"own words"}}"#;
-    let body = printing(&["Picked up JAVA_OPTS", "", log], "echo 'Traceback (most recent)' >&2");
+    let body = printing(
+        &["Picked up JAVA_OPTS", "", log],
+        "echo 'Traceback (most recent)' >&2",
+    );
     let ran = read_script(&body, None).await;
     assert_eq!(ran.exit, Exit::Success);
     for expected in [
@@ -243,7 +303,10 @@ async fn a_stop_lets_the_child_say_its_last_words() {
     let body = format!(
         "trap 'printf \"%s\\n\" '\"'\"'{}'\"'\"'; exit 143' TERM\n{}",
         state("a", 1),
-        printing(&[&record("a", 0), &status("a", "RUNNING")], "while :; do sleep 0.01; done")
+        printing(
+            &[&record("a", 0), &status("a", "RUNNING")],
+            "while :; do sleep 0.01; done"
+        )
     );
     let ran = stopped_read(&body, std::future::pending()).await;
     assert_eq!(ran.exit, Exit::Stopped, "{}", ran.text);
@@ -252,10 +315,22 @@ async fn a_stop_lets_the_child_say_its_last_words() {
     assert!(ran.errors().is_empty(), "{}", ran.text);
 }
 
+#[tokio::test]
+async fn a_stopped_child_that_exits_with_0_has_not_completed_its_streams() {
+    let body = "trap 'exit 0' TERM\n".to_owned()
+        + &printing(&[&record("a", 0)], "while :; do sleep 0.01; done");
+    let ran = stopped_read(&body, std::future::pending()).await;
+    assert_eq!(ran.exit, Exit::Stopped, "{}", ran.text);
+    assert_eq!(ran.statuses("a"), [Incomplete], "{}", ran.text);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_child_that_ignores_sigterm_is_killed_with_all_it_started() {
     let body = "trap '' TERM\n".to_owned()
-        + &printing(&[&status("a", "RUNNING")], "sleep 60 & sleep 60 & wait; wait");
+        + &printing(
+            &[&status("a", "RUNNING")],
+            "sleep 60 & sleep 60 & wait; wait",
+        );
     // Time stands still while a thread waits for the child: it has to be moved.
     let hurry = async {
         loop {
@@ -264,14 +339,21 @@ async fn a_child_that_ignores_sigterm_is_killed_with_all_it_started() {
     };
     let ran = stopped_read(&body, hurry).await;
     assert_eq!(ran.exit, Exit::Stopped, "{}", ran.text);
-    assert!(ran.text.contains("sh did not end 10 s after SIGTERM"), "{}", ran.text);
+    assert!(
+        ran.text.contains("sh did not end 10 s after SIGTERM"),
+        "{}",
+        ran.text
+    );
 }
 
 #[tokio::test]
 async fn a_child_does_not_outlive_a_dropped_run() {
     let files = Files::new();
     let fifo = files.path().join("alive");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&fifo)
+        .status()
+        .unwrap();
     assert!(made.success());
     // The pipe stays open as long as one of the processes lives.
     let body = format!("exec 9>'{}'\n", fifo.display())
@@ -310,14 +392,29 @@ const ECHO: &str = r#"
 
 #[tokio::test]
 async fn a_destination_process_gets_everything_and_gives_states_back() {
-    let stdin = [record("a", 0), state("a", 1), record("a", 1), record("a", 2), state("a", 3)];
+    let stdin = [
+        record("a", 0),
+        state("a", 1),
+        record("a", 1),
+        record("a", 2),
+        state("a", 3),
+    ];
     let stdin = stdin.join("\n") + "\n" + &status("a", "COMPLETE") + "\n";
     let ran = write_script(ECHO, &stdin).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
     let states: Vec<Value> = ran
         .states()
         .into_iter()
-        .map(|state| state.stream.clone().unwrap().stream_state.unwrap().parse_as().unwrap())
+        .map(|state| {
+            state
+                .stream
+                .clone()
+                .unwrap()
+                .stream_state
+                .unwrap()
+                .parse_as()
+                .unwrap()
+        })
         .collect();
     assert_eq!(states, [json!({"next": 1}), json!({"next": 3})]);
     assert!(ran.text.contains("complete after 3"), "{}", ran.text);
@@ -347,7 +444,10 @@ async fn a_destination_that_leaves_early_with_exit_0_is_a_failure() {
     assert_eq!(ran.exit, Exit::Failure);
     let (kind, message) = &ran.errors()[0];
     assert_eq!(kind, "transient_error");
-    assert!(message.contains("closed its input before everything was sent"), "{message}");
+    assert!(
+        message.contains("closed its input before everything was sent"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -356,7 +456,14 @@ async fn a_destination_process_has_the_modes_of_its_spec() {
     let spec = r#"{"type":"SPEC","spec":{"connectionSpecification":{},"supported_destination_sync_modes":["overwrite","append_dedup"]}}"#;
     let destination = ProcessDestination::new(script(&files, &printing(&[spec], "")));
     let (events, _received) = event::channel(MemoryBudget::default(), Progress::default());
-    let capabilities = destination.capabilities_dyn(&Context::new(events)).await.unwrap();
-    let modes: Vec<_> = capabilities.sync_modes.iter().map(ToString::to_string).collect();
+    let capabilities = destination
+        .capabilities_dyn(&Context::new(events))
+        .await
+        .unwrap();
+    let modes: Vec<_> = capabilities
+        .sync_modes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(modes, ["overwrite", "append_dedup"]);
 }

@@ -2,6 +2,7 @@
 //! `tests/main` runs the built programs, and the commands that the documentation shows.
 
 pub mod built;
+pub mod markdown;
 
 /// The README.
 #[doc = include_str!("../../README.md")]
@@ -9,11 +10,11 @@ pub mod built;
 pub struct Readme;
 
 /// The book's chapter on embedding.
-#[doc = include_str!("../../docs/src/embedding.md")]
+#[doc = include_str!("../../docs/embedding.md")]
 #[cfg(doctest)]
 pub struct Embedding;
 
 /// The book's chapter on errors.
-#[doc = include_str!("../../docs/src/errors.md")]
+#[doc = include_str!("../../docs/errors.md")]
 #[cfg(doctest)]
 pub struct Errors;

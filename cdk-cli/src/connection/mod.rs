@@ -128,10 +128,7 @@ impl Store {
 }
 
 fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(directory) if directory != Path::new("") => directory.to_owned(),
-        _ => PathBuf::from("."),
-    }
+    file.parent().unwrap_or(Path::new("")).to_owned()
 }
 
 /// A connection while its keys are read.

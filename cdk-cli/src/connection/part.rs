@@ -71,7 +71,7 @@ impl Part {
             Some(Node {
                 kind: Kind::Text(other),
                 ..
-            }) => read_config(&resolver.directory.join(other), resolver),
+            }) => read_config(&resolver.directory().join(other), resolver),
             Some(node) => resolve_object(node, resolver, &path, file),
         }
     }

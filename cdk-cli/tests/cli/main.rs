@@ -1,8 +1,11 @@
 //! The `cdk` binary as its users run it: arguments and files in, stdout, stderr and exit code out.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod connector;
 mod file;
 mod output;
+mod quickstart;
 mod signals;
 mod state;
 mod support;

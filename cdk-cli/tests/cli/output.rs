@@ -124,6 +124,33 @@ fn a_secret_never_leaves_the_program() {
 }
 
 #[test]
+fn a_secret_never_leaves_through_the_protocol_either() {
+    let desk = Desk::new();
+    desk.script("source-leak", &leak());
+    desk.write("catalog.json", r#"{"streams": []}"#);
+    for config in [
+        "token: plain-s3cret",
+        "token: ${TOKEN}",
+        "other: ${TOKEN}\ntoken: plain-s3cret",
+    ] {
+        desk.write("config.yaml", config);
+        let args = [
+            "read",
+            "--connector",
+            "./source-leak",
+            "--config",
+            "config.yaml",
+        ];
+        let mut command = desk.command(&[&args[..], &["--catalog", "catalog.json"]].concat());
+        let run = finish(command.env("TOKEN", "plain-s3cret"));
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stdout.contains("stderr ****"), "{run:?}");
+        assert!(!run.stdout.contains("plain-s3cret"), "{run:?}");
+        assert!(!run.stderr.contains("plain-s3cret"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_closed_stdout_ends_the_sync_quietly() {
     let desk = Desk::new();
     // Goes on until it is told to stop.

@@ -1,4 +1,8 @@
 //! Destinations: the typed traits that authors implement, and the object-safe twins that hosts run.
+//!
+//! The smallest complete destination:
+//!
+#![doc = concat!("```no_run\n", include_str!("../../examples/smallest_destination.rs"), "```")]
 
 pub mod columns;
 mod erased;

@@ -131,22 +131,21 @@ impl Forward {
         }
     }
 
-    /// Reports `end` for all streams that did not say themselves how they ended.
+    /// Reports `end` for all streams that did not say themselves how they ended; true if there were any.
     fn end_streams(
         &self,
         catalog: &ConfiguredAirbyteCatalog,
         end: AirbyteStreamStatus,
-    ) -> Result<()> {
-        for stream in &catalog.streams {
-            let descriptor = stream.stream.descriptor();
-            if !self.ended.contains(&descriptor) {
-                let body = AirbyteStreamStatusTraceMessage::new(descriptor, end);
-                let now = self.context.now_ms() as f64;
-                let trace = AirbyteTraceMessage::stream_status(now, body);
-                self.context.emit(AirbyteMessage::Trace(trace))?;
-            }
+    ) -> Result<bool> {
+        let names = catalog.streams.iter().map(|stream| stream.descriptor());
+        let open: Vec<_> = names.filter(|name| !self.ended.contains(name)).collect();
+        for descriptor in &open {
+            let body = AirbyteStreamStatusTraceMessage::new(descriptor.clone(), end);
+            let now = self.context.now_ms() as f64;
+            let trace = AirbyteTraceMessage::stream_status(now, body);
+            self.context.emit(AirbyteMessage::Trace(trace))?;
         }
-        Ok(())
+        Ok(!open.is_empty())
     }
 
     /// Old connectors report no status: then the exit code speaks for their streams, as on the platform.
@@ -156,16 +155,18 @@ impl Forward {
         who: &str,
         status: std::process::ExitStatus,
     ) -> Result<()> {
-        let end = match status.success() {
+        // A child that was stopped may well exit with 0; that says nothing about its streams.
+        let is_stopped = self.context.stop().is_cancelled();
+        let end = match status.success() && !is_stopped {
             true => AirbyteStreamStatus::Complete,
             false => AirbyteStreamStatus::Incomplete,
         };
-        self.end_streams(catalog, end)?;
+        let is_cut_short = self.end_streams(catalog, end)? && is_stopped;
+        if is_cut_short || (is_stopped && !status.success()) {
+            return Err(ConnectorError::stopped());
+        }
         if status.success() {
             return Ok(());
-        }
-        if self.context.stop().is_cancelled() {
-            return Err(ConnectorError::stopped());
         }
         Err(self.failure.unwrap_or_else(|| {
             ConnectorError::system(format!(

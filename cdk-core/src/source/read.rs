@@ -133,7 +133,7 @@ pub(super) async fn run<S: Source>(
         let reported = joined.unwrap_or_else(|error| Err(crashed("", &error)));
         failures.extend(reported?);
     }
-    summarise(failures)
+    summarise(&failures)
 }
 
 /// The source's stream for an entry of the catalog, and the entry as it can be read.
@@ -420,7 +420,7 @@ fn report(run: &StreamRun, ended: Result<()>) -> Result<Option<Failure>> {
 }
 
 /// One error for all failed streams; it is of the type that asks most of the user.
-fn summarise(failures: Vec<Failure>) -> Result<()> {
+fn summarise(failures: &[Failure]) -> Result<()> {
     if failures.is_empty() {
         return Ok(());
     }

@@ -266,3 +266,107 @@ impl StreamRun {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::MemoryBudget;
+    use crate::event::{self, Event, EventReceiver};
+    use crate::watchdog::Progress;
+
+    fn run(is_ordered: bool) -> (Arc<StreamRun>, EventReceiver) {
+        let (events, received) = event::channel(MemoryBudget::default(), Progress::default());
+        let (name, context) = (StreamDescriptor::new("a"), Context::new(events));
+        let run = StreamRun::new(name, context, ReadSettings::default(), None);
+        run.set_ordered(is_ordered);
+        (Arc::new(run), received)
+    }
+
+    fn add(lane: &Lane, state: u64) {
+        lane.add(|rows| {
+            rows.push_raw("{}");
+            Ok(())
+        })
+        .unwrap();
+        lane.note_checkpoint(RawJson::from_serialize(&state).unwrap());
+    }
+
+    /// `r` for each batch, the number for each state.
+    fn seen(received: &mut EventReceiver) -> Vec<String> {
+        let mut seen = Vec::new();
+        while let Some(event) = received.try_recv() {
+            match event {
+                Event::Records(_) => seen.push("r".to_owned()),
+                Event::Message(message) => {
+                    if let AirbyteMessage::State(state) = *message {
+                        let state = state.stream.and_then(|stream| stream.stream_state);
+                        seen.push(state.unwrap().get().to_owned());
+                    }
+                }
+                Event::Delivered(_) => {}
+            }
+        }
+        seen
+    }
+
+    #[tokio::test]
+    async fn the_newest_self_contained_state_wins_whatever_lane_hands_on_first() {
+        let (run, mut received) = run(false);
+        let (first, second) = (run.open_lane(0), run.open_lane(1));
+        add(&first, 1);
+        add(&second, 2);
+        second.flush(false).await.unwrap();
+        first.flush(false).await.unwrap();
+        run.finish_states(None).await.unwrap();
+        assert_eq!(seen(&mut received), ["r", "r", "2"]);
+    }
+
+    #[tokio::test]
+    async fn a_self_contained_state_takes_the_rows_of_dead_readers_along() {
+        let (run, mut received) = run(false);
+        let (dead, alive) = (run.open_lane(0), run.open_lane(1));
+        add(&dead, 1);
+        drop(dead);
+        add(&alive, 2);
+        alive.flush(true).await.unwrap();
+        assert_eq!(seen(&mut received), ["r", "r", "2"]);
+    }
+
+    #[tokio::test]
+    async fn a_flush_that_is_dropped_while_it_waits_loses_nothing() {
+        let (events, mut received) = event::channel(MemoryBudget::new(1), Progress::default());
+        let taken = events.budget().reserve(usize::MAX).await;
+        let name = StreamDescriptor::new("a");
+        let run = StreamRun::new(name, Context::new(events), ReadSettings::default(), None);
+        let run = Arc::new(run);
+        let lane = run.open_lane(0);
+        add(&lane, 1);
+        tokio::select! {
+            biased;
+            _ = lane.flush(true) => panic!("the budget is used up"),
+            () = tokio::task::yield_now() => {}
+        }
+        add(&lane, 2);
+        drop(taken);
+        lane.flush(true).await.unwrap();
+        assert_eq!(seen(&mut received), ["r", "r", "2"]);
+    }
+
+    #[tokio::test]
+    async fn rows_far_ahead_of_the_first_partition_are_not_flushed_one_by_one() {
+        let (run, mut received) = run(true);
+        let (_slow, fast) = (run.open_lane(0), run.open_lane(1));
+        let every = run.settings.checkpoint_rows;
+        for row in 0..every * 2 {
+            fast.add(|rows| {
+                rows.push_raw("{}");
+                Ok(())
+            })
+            .unwrap();
+            if fast.note_checkpoint(RawJson::from_serialize(&row).unwrap()) {
+                fast.flush(false).await.unwrap();
+            }
+        }
+        assert_eq!(seen(&mut received), ["r", "r"]);
+    }
+}

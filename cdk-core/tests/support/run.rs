@@ -111,6 +111,8 @@ impl Files {
         Self(tempfile::tempdir().unwrap())
     }
 
+    // By value, so that a call may say `json!({…})`.
+    #[allow(clippy::needless_pass_by_value)]
     pub(crate) fn write(&self, name: &str, text: impl ToString) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, text.to_string()).unwrap();

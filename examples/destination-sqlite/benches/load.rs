@@ -115,7 +115,9 @@ fn destination(path: &Path, rows: i64, mode: DestinationSyncMode) -> f64 {
     let catalog = ConfiguredAirbyteCatalog::new(vec![stream(mode)]);
     let args = WriteArgs {
         config: json!({ "path": path }),
-        catalog, settings: None };
+        catalog,
+        settings: None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .build()
         .expect("a runtime");

@@ -35,8 +35,8 @@ pub struct SqliteDestination {
 }
 
 impl SqliteDestination {
-    /// A destination that behaves as if the disk were full once the file has this many pages (of 4096
-    /// bytes, unless the file was made with others). For tests.
+    /// A destination that behaves as if the disk were full once the file has this many pages (of 16 KiB
+    /// unless the file was made with others). For tests.
     #[must_use]
     pub fn with_page_limit(pages: u32) -> Self {
         Self {

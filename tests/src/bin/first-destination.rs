@@ -74,7 +74,7 @@ impl StreamLoader for Lines {
         let written = self.file.write_all(&self.waiting);
         written
             .and_then(|()| self.file.sync_data())
-            .transient_error("The file could not be written. Is the disk full?")?;
+            .config_error("The file can't be written. Make room on its disk.")?;
         self.waiting.clear();
         Ok(CommitStats::default())
     }

@@ -13,7 +13,7 @@ use cdk_core::{
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 
-/// The config. Its schema is the spec, its comments are the user's documentation.
+/// What to read.
 #[derive(Deserialize, JsonSchema)]
 struct Config {
     /// The text file to read.

@@ -1,4 +1,8 @@
 //! The built programs, run as a platform or a user runs them, and the commands the documentation shows.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, where a panic is the report"
+)]
 
 mod check;
 mod commands;

@@ -2,6 +2,8 @@
 
 // Each test file uses its own share of this module.
 #![allow(dead_code, unreachable_pub)]
+// A failed step of a test fails the test; literals read best by value.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use std::io::Write;
 use std::path::PathBuf;
