@@ -69,7 +69,7 @@ fn order(id: u64) -> Order {
         status: pick(&["open", "paid", "shipped", "returned"]),
         total: (id * 37 % 100_000) as f64 / 100.0,
         lines: (id % 9) as i64 + 1,
-        is_gift: id % 5 == 0,
+        is_gift: id.is_multiple_of(5),
         labels: vec![pick(&words), pick(&words)],
         address: Address {
             street: format!("{} {} street", id % 400 + 1, pick(&words)),

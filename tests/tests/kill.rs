@@ -4,7 +4,7 @@
 //!
 //! `KILL_TESTS` sets the kills per mode (default 50: 200 in all); `KILL_SEED` repeats a run.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -18,9 +18,9 @@ const CREATE: &str = "CREATE TABLE users (_airbyte_raw_id TEXT, _airbyte_extract
     academic_degree TEXT, nationality TEXT, occupation TEXT, height TEXT, blood_type TEXT,
     weight INTEGER, address TEXT)";
 
-fn by_hand(path: &Path, count: i64) -> rusqlite::Result<()> {
+fn by_hand(path: &Path, journal: &str, count: i64) -> rusqlite::Result<()> {
     let mut database = Connection::open(path)?;
-    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "journal_mode", journal)?;
     database.pragma_update(None, "synchronous", "FULL")?;
     database.execute_batch(CREATE)?;
     let transaction = database.transaction()?;
@@ -83,9 +83,16 @@ fn main() -> std::io::Result<()> {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
     };
-    let hand = Contender::new("hand-written rusqlite loop", |count| {
+    let by_hand = |journal: &'static str, count: u64| {
         fresh();
-        by_hand(&path, i64::try_from(count).expect("a small count")).expect("rows are inserted");
+        let count = i64::try_from(count).expect("a small count");
+        by_hand(&path, journal, count).expect("rows are inserted");
+    };
+    let hand = Contender::new("hand-written rusqlite loop", |count| {
+        by_hand("DELETE", count);
+    });
+    let wal = Contender::new("the same with a write-ahead log", |count| {
+        by_hand("WAL", count);
     });
     let ours = Contender::new("cdk sync, faker → SQLite", |count| {
         fresh();
@@ -95,7 +102,7 @@ fn main() -> std::io::Result<()> {
         "Users from source-faker into SQLite",
         count,
         5,
-        &mut [hand, ours],
+        &mut [hand, wal, ours],
     ));
     Ok(())
 }

@@ -26,10 +26,12 @@ fn book() -> Vec<PathBuf> {
 fn pages() -> Vec<PathBuf> {
     let mut found = book();
     markdown_below(&built::root().join("examples"), &mut found);
-    for name in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
-        found.push(built::root().join(name));
-    }
+    found.extend(top_pages());
     found
+}
+
+fn top_pages() -> [PathBuf; 3] {
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| built::root().join(name))
 }
 
 /// The targets of all `[text](target)` outside of code.
@@ -109,4 +111,38 @@ fn the_book_is_complete_and_links_only_to_itself() {
             );
         }
     }
+}
+
+/// Paths in backticks that begin with a folder of the repository.
+fn named_paths(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|quoted| {
+        let folder = quoted.split('/').next().unwrap_or_default();
+        let is_path = quoted.contains('/') && !quoted.contains(char::is_whitespace);
+        is_path && !folder.starts_with('.') && built::root().join(folder).is_dir()
+    })
+}
+
+#[test]
+fn every_path_that_is_named_exists() {
+    // Made while following the tutorials, or by a build.
+    let made = [
+        "examples/source-lines",
+        "examples/destination-lines",
+        "target/",
+    ];
+    let mut found = 0;
+    for page in book().into_iter().chain(top_pages()) {
+        let text = fs::read_to_string(&page).unwrap();
+        for path in named_paths(&text) {
+            if made.iter().any(|made| path.starts_with(made)) {
+                continue;
+            }
+            let path = path.strip_suffix('*').unwrap_or(path);
+            let is_there = built::root().join(path).exists();
+            assert!(is_there, "{}: `{path}`", page.display());
+            found += 1;
+        }
+    }
+    assert!(found >= 20, "only {found} paths were found");
 }
