@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use airbyte_protocol::codec::{self, Line, LineSplitter, RecordLine};
 use airbyte_protocol::{
@@ -18,11 +19,15 @@ use crate::event::EventSender;
 const MAX_LINE_BYTES: usize = 256 << 20;
 const READ_BYTES: usize = 256 << 10;
 const BATCH_BYTES: usize = 1 << 20;
+/// Records of a slow process go on after this long, with the next line that comes.
+const BATCH_AGE: Duration = Duration::from_secs(1);
 
 /// What a line brings, besides text and logs.
 pub(crate) enum Incoming<'a> {
     Record(RecordLine<'a>),
     Message(Box<AirbyteMessage>),
+    /// All that was read so far was handed over; the next read may block.
+    Pause,
 }
 
 /// Calls `each` for every record and message of `reader`, blocking; text and LOG lines go to the log.
@@ -36,7 +41,10 @@ pub(crate) fn for_each_line(
 ) -> Result<()> {
     let mut lines = LineSplitter::new(MAX_LINE_BYTES);
     let mut number = 0_u64;
-    let mut handle = |line: &[u8]| {
+    let mut handle = |line: Option<&[u8]>| {
+        let Some(line) = line else {
+            return each(Incoming::Pause);
+        };
         number += 1;
         match codec::scan(line).map_err(|error| broken(number, who, error))? {
             Line::Blank => Ok(()),
@@ -70,11 +78,16 @@ pub(crate) fn for_each_line(
         }
         lines.advance(read);
         while let Some(line) = lines.next_line() {
-            handle(line.system_error(format!("A line from {who} is too long."))?)?;
+            handle(Some(
+                line.system_error(format!("A line from {who} is too long."))?,
+            ))?;
         }
+        handle(None)?;
     }
     match lines.finish() {
-        Some(last) => handle(last.system_error(format!("The last line from {who} is too long."))?),
+        Some(last) => handle(Some(
+            last.system_error(format!("The last line from {who} is too long."))?,
+        )),
         None => Ok(()),
     }
 }
@@ -98,6 +111,8 @@ pub(crate) struct Decoder {
     streams: Vec<OpenStream>,
     /// Bytes in all open batches; they may be half of the budget.
     open_bytes: usize,
+    /// When the first row came that is still open.
+    opened: Option<Instant>,
     index: HashMap<String, Vec<usize>>,
     /// Most lines belong to the stream of the line before.
     last: usize,
@@ -117,6 +132,7 @@ impl Decoder {
             runtime,
             streams: Vec::new(),
             open_bytes: 0,
+            opened: None,
             index: HashMap::new(),
             last: 0,
         }
@@ -128,6 +144,7 @@ impl Decoder {
         let read = for_each_line(reader, &who, |incoming| match incoming {
             Incoming::Record(record) => self.record(&record),
             Incoming::Message(message) => self.message(message),
+            Incoming::Pause => self.flush_old(),
         });
         let flushed = self.flush_all();
         read.and(flushed)
@@ -225,7 +242,21 @@ impl Decoder {
         self.runtime.block_on(self.events.records(batch))
     }
 
+    fn flush_old(&mut self) -> Result<()> {
+        if self.open_bytes == 0 {
+            self.opened = None;
+            return Ok(());
+        }
+        let opened = *self.opened.get_or_insert_with(Instant::now);
+        if opened.elapsed() >= BATCH_AGE {
+            self.flush_all()
+        } else {
+            Ok(())
+        }
+    }
+
     fn flush_all(&mut self) -> Result<()> {
+        self.opened = None;
         (0..self.streams.len()).try_for_each(|at| self.flush(at))
     }
 }

@@ -7,7 +7,7 @@ use cdk_core::entrypoint::{Connector, Exit};
 use serde_json::json;
 
 use crate::support::counting::CountingSource;
-use crate::support::run::{Files, args, run};
+use crate::support::run::{Files, args, run, run_with};
 use crate::support::tables::Tables;
 
 fn source() -> Connector {
@@ -155,4 +155,14 @@ async fn a_destination_lists_its_modes_in_the_spec_and_has_no_read() {
     )
     .await;
     assert_eq!(ran.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn an_unreadable_memory_budget_is_refused() {
+    let ran = run_with(source(), args(["spec"]), |invocation| {
+        invocation.env = |name| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| "64MB".to_owned());
+    })
+    .await;
+    assert_eq!(ran.exit, Exit::Usage);
+    assert!(ran.errors()[0].1.contains("not `64MB`"), "{}", ran.text);
 }

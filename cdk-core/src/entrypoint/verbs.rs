@@ -44,8 +44,11 @@ pub(super) async fn run(connector: Connector, invocation: Invocation, host: Host
     } = invocation;
     let parsed = args::parse(args);
     let is_debug = parsed.as_ref().is_ok_and(|args| args.is_debug);
-    let budget = env("CDK_MEMORY_BUDGET_BYTES").and_then(|bytes| bytes.trim().parse().ok());
-    let budget = budget.map_or_else(MemoryBudget::default, MemoryBudget::new);
+    let budget = memory_budget(env("CDK_MEMORY_BUDGET_BYTES").as_deref());
+    let (budget, parsed) = match budget {
+        Ok(budget) => (budget, parsed),
+        Err(problem) => (MemoryBudget::default(), Err(problem)),
+    };
     let (events, received) = event::channel(budget, Progress::default());
     let received = match &connector {
         Connector::Source(_) => received,
@@ -74,6 +77,17 @@ pub(super) async fn run(connector: Connector, invocation: Invocation, host: Host
     };
     let exit = finish(&context, ended);
     output.exit(exit, &context).await
+}
+
+/// The budget an operator asks for; the error is a sentence for the user.
+fn memory_budget(bytes: Option<&str>) -> Result<MemoryBudget, String> {
+    let Some(bytes) = bytes else {
+        return Ok(MemoryBudget::default());
+    };
+    let bytes = bytes.trim().parse().map_err(|_| {
+        format!("CDK_MEMORY_BUDGET_BYTES must be a number of bytes, not `{bytes}`.")
+    })?;
+    Ok(MemoryBudget::new(bytes))
 }
 
 /// How a verb ended without success.

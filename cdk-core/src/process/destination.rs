@@ -98,7 +98,7 @@ fn pass_on(stdout: &mut dyn Read, who: &str, context: &Context) -> Result<Option
     let mut failure = None;
     for_each_line(stdout, who, |incoming| match incoming {
         // Some destinations print a RECORD now and then to report their counts; it is no data.
-        Incoming::Record(_) => Ok(()),
+        Incoming::Record(_) | Incoming::Pause => Ok(()),
         Incoming::Message(message) => {
             if let AirbyteMessage::Trace(trace) = message.as_ref() {
                 let error = trace.error.as_ref().map(ConnectorError::from_trace);

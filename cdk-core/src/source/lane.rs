@@ -39,12 +39,9 @@ impl Lane {
     }
 
     /// Notes a checkpoint after the rows added so far; true when it should be flushed now.
-    pub(crate) fn note_checkpoint(&self, state: RawJson) -> bool {
+    pub(super) fn note_checkpoint(&self, checkpoint: Checkpoint) -> bool {
         let mut open = self.rows.lock();
-        open.checkpoint = Some(Checkpoint {
-            number: self.run.next_checkpoint(),
-            state,
-        });
+        open.checkpoint = Some(checkpoint);
         let since = *open.checkpointed_at.get_or_insert_with(Instant::now);
         self.run.is_state_due(open.rows.len(), open.rows.bytes())
             || since.elapsed() >= self.run.settings.checkpoint_interval

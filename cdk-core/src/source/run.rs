@@ -26,7 +26,8 @@ pub(crate) struct StreamRun {
     /// Rows and bytes queued since a checkpoint was last handed on for them.
     rows: AtomicU64,
     bytes: AtomicU64,
-    checkpoints: AtomicU64,
+    /// Checkpoints so far.
+    checkpoints: Mutex<u64>,
     state: Mutex<StateRun>,
     lanes: Mutex<Vec<Arc<LaneRows>>>,
     /// Held while a self-contained state is made good and sent.
@@ -73,7 +74,7 @@ impl StreamRun {
             has_failed: AtomicBool::new(false),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            checkpoints: AtomicU64::new(0),
+            checkpoints: Mutex::new(0),
             state: Mutex::new(state),
             lanes: Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
@@ -258,8 +259,21 @@ impl StreamRun {
             || self.bytes.load(Ordering::Relaxed) + open_bytes as u64 >= every.checkpoint_bytes
     }
 
-    pub(super) fn next_checkpoint(&self) -> u64 {
-        self.checkpoints.fetch_add(1, Ordering::Relaxed) + 1
+    /// Makes a checkpoint of the state that `make` returns; no other is numbered meanwhile.
+    pub(super) fn number<E>(
+        &self,
+        make: impl FnOnce() -> Result<RawJson, E>,
+    ) -> Result<Checkpoint, E> {
+        let mut last = self
+            .checkpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let state = make()?;
+        *last += 1;
+        Ok(Checkpoint {
+            number: *last,
+            state,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, StateRun> {
@@ -288,7 +302,8 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        lane.note_checkpoint(RawJson::from_serialize(&state).unwrap());
+        let made = lane.run.number(|| RawJson::from_serialize(&state));
+        lane.note_checkpoint(made.unwrap());
     }
 
     /// `r` for each batch, the number for each state.
@@ -363,7 +378,8 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-            if fast.note_checkpoint(RawJson::from_serialize(&row).unwrap()) {
+            let made = run.number(|| RawJson::from_serialize(&row));
+            if fast.note_checkpoint(made.unwrap()) {
                 fast.flush(false).await.unwrap();
             }
         }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::batch::JsonRows;
 use crate::error::{ConnectorError, ErrorContext, Result};
-use crate::source::lane::Lane;
+use crate::source::lane::{Checkpoint, Lane};
 
 /// Takes the records and checkpoints of one partition, in order.
 ///
@@ -89,13 +89,35 @@ impl RecordSink {
     /// Cheap: states are emitted in the rhythm of [`ReadSettings`](crate::ReadSettings), the newest
     /// wins. Errors with [`ConnectorError::stopped`] when the run should end here; return it.
     pub async fn checkpoint<S: Serialize + ?Sized>(&mut self, state: &S) -> Result<()> {
-        let state = RawJson::from_serialize(state).map_err(|error| {
+        let state = self.serialized(state)?;
+        let checkpoint = self.lane.run.number(|| Ok::<_, ConnectorError>(state))?;
+        self.mark(checkpoint).await
+    }
+
+    /// The same for a state that partitions share and change at the same time
+    /// ([`Partitions::with_self_contained_states`](crate::Partitions::with_self_contained_states)).
+    ///
+    /// `snapshot` is called while no other partition of the stream makes a checkpoint, so that of two
+    /// the one made last is the newest. It must not block for long.
+    pub async fn checkpoint_with<S: Serialize>(
+        &mut self,
+        snapshot: impl FnOnce() -> S + Send,
+    ) -> Result<()> {
+        let checkpoint = self.lane.run.number(|| self.serialized(&snapshot()))?;
+        self.mark(checkpoint).await
+    }
+
+    fn serialized<S: Serialize + ?Sized>(&self, state: &S) -> Result<RawJson> {
+        RawJson::from_serialize(state).map_err(|error| {
             ConnectorError::system("The state could not be written as JSON.")
                 .caused_by(error)
                 .with_stream(self.stream())
-        })?;
+        })
+    }
+
+    async fn mark(&mut self, checkpoint: Checkpoint) -> Result<()> {
         let is_stopping = self.lane.run.context.stop().is_cancelled();
-        if self.lane.note_checkpoint(state) || is_stopping {
+        if self.lane.note_checkpoint(checkpoint) || is_stopping {
             self.lane.flush(is_stopping).await?;
         }
         if is_stopping {

@@ -142,9 +142,8 @@ impl<P: Send + 'static> Partitions<P> {
     /// States stand for themselves: each checkpoint covers all that was emitted before it, whichever
     /// partitions are finished (the stream keeps one state per partition inside its own).
     ///
-    /// The rows of all partitions go out before a state. When readers take snapshots of a shared state at
-    /// the same time, the one given to [`RecordSink::checkpoint`] last is the newest: a state may then go
-    /// back a little, which repeats rows after a resume and loses none.
+    /// The rows of all partitions go out before a state. A state that partitions share is handed over by
+    /// [`RecordSink::checkpoint_with`], so that no older snapshot overtakes a newer one.
     ///
     /// Without it, a checkpoint of a partition is held until all partitions before it are finished.
     #[must_use]

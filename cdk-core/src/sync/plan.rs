@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn remember(saved: &mut SavedConnection, name: &str) {
-        let state = Some(RawJson::empty_object());
+        let state = Some(RawJson::from(serde_json::json!({"at": 1})));
         saved.apply(AirbyteStateMessage::stream(
             StreamDescriptor::new(name),
             state,
