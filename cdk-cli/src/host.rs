@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use airbyte_protocol::{AirbyteCatalog, ConnectorSpecification};
+use cdk_core::config::secrets_of;
 use cdk_core::entrypoint::Connector;
 use cdk_core::event;
 use cdk_core::watchdog::Progress;
@@ -28,7 +29,7 @@ impl Discreet {
             .for_each(|secret| context.secrets().add(secret));
         context
             .secrets()
-            .add_from_config(&self.schema, &self.config);
+            .add_all(secrets_of(&self.schema, &self.config));
     }
 }
 
@@ -92,6 +93,6 @@ pub(crate) async fn learn_secrets(
         Connector::Destination(destination) => destination.spec_dyn(&context).await?,
     };
     let spec = serde_json::to_value(&spec.connection_specification).unwrap_or_default();
-    secrets.add_from_config(&spec, config);
+    secrets.add_all(secrets_of(&spec, config));
     Ok(spec)
 }

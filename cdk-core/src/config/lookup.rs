@@ -13,8 +13,10 @@ pub(super) fn is_secret(schema: &Value, path: &Path) -> bool {
     is_secret_below(schema, schema, path.steps(), 0)
 }
 
-/// The texts and numbers of `config` that stand at secret places.
-pub(crate) fn secrets_of(schema: &Value, config: &Value) -> Vec<String> {
+/// The texts and numbers of `config` that stand where its `schema` says `airbyte_secret`, wherever that is:
+/// below alternatives, references, lists and maps too. Register them with
+/// [`Secrets::add_all`](crate::Secrets::add_all).
+pub fn secrets_of(schema: &Value, config: &Value) -> Vec<String> {
     let mut found = Vec::new();
     collect_secrets(schema, config, &Path::default(), &mut found);
     found
@@ -119,5 +121,24 @@ mod tests {
     #[test]
     fn an_endless_reference_counts_as_secret() {
         assert!(is_secret_at(&json!({"$ref": "#"}), &["a"]));
+    }
+
+    #[test]
+    fn secrets_are_found_wherever_they_stand() {
+        let spec = json!({"properties": {
+            "auth": {"oneOf": [
+                {"properties": {"token": {"airbyte_secret": true}}},
+                {"properties": {"pair": {"type": "object", "airbyte_secret": true}}}
+            ]},
+            "keys": {"items": {"properties": {"key": {"airbyte_secret": true}}}},
+            "headers": {"additionalProperties": {"$ref": "#/definitions/header"}}
+        }, "definitions": {"header": {"type": "string", "airbyte_secret": true}}});
+        let config = json!({
+            "auth": {"token": "tok-1", "pair": {"a": "left-2", "b": 31337}},
+            "keys": [{"key": "key-3"}],
+            "headers": {"X-Token": "four-4"}
+        });
+        let expected = ["tok-1", "left-2", "31337", "key-3", "four-4"];
+        assert_eq!(secrets_of(&spec, &config), expected);
     }
 }

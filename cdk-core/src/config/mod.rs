@@ -39,7 +39,7 @@ mod phrase;
 mod tests;
 
 use explain::Problem;
-pub(crate) use lookup::secrets_of;
+pub use lookup::secrets_of;
 use path::Path;
 
 /// Top-level keys that the Python CDK keeps for itself; a spec never declares them.
@@ -72,7 +72,7 @@ pub fn parse<C: DeserializeOwned>(
     secrets: &Secrets,
 ) -> Result<C> {
     let schema = &spec.connection_specification;
-    secrets.add_from_config(schema, config);
+    secrets.add_all(secrets_of(schema, config));
     let config = external(config);
     check(schema, &config)?;
     serde_path_to_error::deserialize(config.as_ref())

@@ -8,13 +8,14 @@ mod lane;
 mod mode;
 mod read;
 mod run;
+mod settings;
 mod sink;
 mod stream;
 
 pub use erased::{DynSource, ReadArgs};
 pub use feed::{GlobalFeed, GlobalSink};
 pub use input_state::InputState;
-pub use read::ReadSettings;
+pub use settings::ReadSettings;
 pub use sink::RecordSink;
 pub use stream::{BoxedStream, Partitions, Stream, StreamRequest};
 

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::source::checkpoint::PartitionTracker;
 use crate::source::feed::SharedState;
 use crate::source::lane::{Checkpoint, Lane, LaneRows, Outgoing};
-use crate::source::read::ReadSettings;
+use crate::source::settings::ReadSettings;
 
 #[derive(Debug)]
 pub(crate) struct StreamRun {

@@ -15,17 +15,19 @@ mod names;
 mod plan;
 mod report;
 mod run;
+mod selection;
 #[cfg(feature = "sqlite")]
 mod sqlite_store;
 mod state_store;
 
-pub use builder::{StreamSelection, Sync, SyncBuilder};
+pub use builder::{Sync, SyncBuilder};
 pub use event::{SyncEvent, SyncSide};
 pub use file_store::FileStateStore;
 pub use memory_store::MemoryStateStore;
 pub use mode::Mode;
 pub use names::Namespace;
 pub use report::{StreamSummary, SyncError, SyncReport, SyncStatus, Waits};
+pub use selection::StreamSelection;
 #[cfg(feature = "sqlite")]
 pub use sqlite_store::SqliteStateStore;
 pub use state_store::{Lease, SavedConfig, SavedConnection, SavedStream, StateStore};

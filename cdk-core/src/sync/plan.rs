@@ -7,9 +7,9 @@ use airbyte_protocol::{
 
 use crate::destination::Capabilities;
 use crate::error::{ConnectorError, Result};
-use crate::sync::builder::StreamSelection;
 use crate::sync::mode::Mode;
 use crate::sync::names::NameMap;
+use crate::sync::selection::StreamSelection;
 use crate::sync::state_store::SavedConnection;
 
 /// A stream that was selected and found, with its mode decided.
