@@ -9,7 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct MemoryBudget {
     free: Arc<Semaphore>,
     total_bytes: usize,
-    /// Buffers of finished batches. Fresh ones of a megabyte cost more in page faults than in copying.
+    /// Buffers of finished batches. Fresh ones of a megabyte cost more in page faults than in copying, and
+    /// freed by another thread they stay with the allocator for long.
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -21,19 +22,17 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Hands a buffer on to the next batch that is opened.
+    /// Hands a buffer on to the next batch that is opened, if the budget has room for it meanwhile:
+    /// queued and kept bytes together never exceed it.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut buffers = self.budget.lock_buffers();
-        if buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BYTES {
+        let kept: usize = buffers.iter().map(Vec::capacity).sum();
+        if kept + buffer.capacity() <= self.budget.free.available_permits() {
             buffers.push(buffer);
         }
     }
 }
-
-/// Kept buffers are outside the budget, so they are few and none of them is huge.
-const KEPT_BUFFERS: usize = 4;
-const KEPT_BYTES: usize = 2 << 20;
 
 impl MemoryBudget {
     /// The default: 64 MiB.
@@ -71,9 +70,10 @@ impl MemoryBudget {
         }
     }
 
-    /// An empty buffer, used before if there is one.
-    pub(crate) fn buffer(&self) -> Vec<u8> {
-        self.lock_buffers().pop().unwrap_or_default()
+    /// An empty buffer, used before if there is one, else with room for `bytes`.
+    pub(crate) fn buffer(&self, bytes: usize) -> Vec<u8> {
+        let used = self.lock_buffers().pop();
+        used.unwrap_or_else(|| Vec::with_capacity(bytes))
     }
 
     fn lock_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {

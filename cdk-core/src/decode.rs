@@ -174,7 +174,7 @@ impl Decoder {
         let at = self.stream_of(record);
         let open = &mut self.streams[at];
         if open.rows.is_empty() {
-            open.rows = JsonRows::with_buffer(self.events.budget().buffer());
+            open.rows = JsonRows::with_buffer(self.events.budget().buffer(BATCH_BYTES));
         }
         let before = open.rows.bytes();
         open.rows.stamp(record.emitted_at.unwrap_or_default());

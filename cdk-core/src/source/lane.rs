@@ -31,7 +31,9 @@ impl Lane {
         let mut open = self.rows.lock();
         if open.opened.is_none() {
             open.opened = Some(Instant::now());
-            open.rows = JsonRows::with_buffer(self.run.context.events().budget().buffer());
+            // With room for the record that fills it.
+            let bytes = self.run.settings.batch_bytes + (self.run.settings.batch_bytes >> 4);
+            open.rows = JsonRows::with_buffer(self.run.context.events().budget().buffer(bytes));
             open.rows.stamp(self.run.context.now_ms());
         }
         add(&mut open.rows)?;

@@ -4,8 +4,10 @@ mod support;
 
 use std::io::Read;
 
+use airbyte_protocol::{FailureType, StreamDescriptor};
+use cdk_testkit::StreamSpec;
 use serde_json::{Value, json};
-use support::{Lake, StreamSpec};
+use support::Lake;
 
 fn stream() -> StreamSpec {
     let properties = json!({"id": {"type": "integer"}, "name": {"type": "string"},
@@ -23,8 +25,7 @@ fn line(data: &str) -> String {
 async fn written(options: Value, lines: &[String]) -> Lake {
     let mut lake = Lake::new();
     lake.options = options;
-    let catalog = json!({"streams": [stream().configured()]});
-    lake.run("write", 5, Some(catalog), lines.join("\n").into_bytes())
+    lake.write_raw(5, &[&stream()], lines.join("\n"))
         .await
         .succeeded();
     lake
@@ -132,18 +133,15 @@ async fn gzip_files_decompress_to_the_same_lines() {
 #[tokio::test]
 async fn a_broken_record_is_a_system_error_that_names_the_stream() {
     let lake = Lake::new();
-    let catalog = json!({"streams": [stream().configured()]});
     let output = lake
-        .run(
-            "write",
-            5,
-            Some(catalog),
-            line(r#"{"a":1 "b":2}"#).into_bytes(),
-        )
+        .write_raw(5, &[&stream()], line(r#"{"a":1 "b":2}"#))
         .await;
     assert_eq!(output.exit.code(), 1);
-    assert_eq!(output.error()["failure_type"], "system_error");
-    assert_eq!(output.error()["stream_descriptor"]["name"], "t");
+    assert_eq!(output.error().failure_type, Some(FailureType::SystemError));
+    assert_eq!(
+        output.error().stream_descriptor,
+        Some(StreamDescriptor::new("t"))
+    );
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 
 mod support;
 
+use airbyte_protocol::{FailureType, MessageType, Status};
+use cdk_testkit::{Ran, StreamSpec};
 use serde_json::{Value, json};
-use support::{Lake, Output, StreamSpec};
+use support::Lake;
 
 fn stream(mode: &'static str) -> StreamSpec {
     StreamSpec::new("t", mode, json!({"id": {"type": "integer"}}))
@@ -16,13 +18,7 @@ fn ids(lake: &Lake) -> Vec<Value> {
         .collect()
 }
 
-async fn sync(
-    lake: &Lake,
-    now: i64,
-    stream: &StreamSpec,
-    list: &[i64],
-    end: Option<&str>,
-) -> Output {
+async fn sync(lake: &Lake, now: i64, stream: &StreamSpec, list: &[i64], end: Option<&str>) -> Ran {
     let mut messages: Vec<_> = list
         .iter()
         .map(|id| stream.record(1, json!({"id": id})))
@@ -41,7 +37,7 @@ async fn append_adds_files_and_gives_states_back() {
     for (now, id) in [(1, 1), (2, 2), (2, 3)] {
         let output = sync(&lake, now, &stream, &[id], COMPLETE).await.succeeded();
         assert_eq!(
-            output.of("STATE")[0]["destinationStats"]["recordCount"],
+            output.printed(MessageType::State)[0]["destinationStats"]["recordCount"],
             1.0
         );
     }
@@ -61,7 +57,10 @@ async fn overwrite_replaces_files_only_when_the_stream_is_complete() {
     for end in [None, Some("INCOMPLETE")] {
         let output = sync(&lake, 2, &stream, &[2], end).await;
         assert_eq!(output.exit.code(), 1);
-        assert_eq!(output.error()["failure_type"], "transient_error");
+        assert_eq!(
+            output.error().failure_type,
+            Some(FailureType::TransientError)
+        );
         assert_eq!((ids(&lake), lake.files("t").len()), (vec![json!(1)], 1));
     }
     // Files of others stay.
@@ -160,14 +159,9 @@ async fn a_full_disk_is_a_config_error_and_leaves_what_was_committed() {
     let many: Vec<_> = (0..100).collect();
     let output = sync(&lake, 2, &stream, &many, COMPLETE).await;
     assert_eq!(output.exit.code(), 1);
-    assert_eq!(output.error()["failure_type"], "config_error");
-    assert!(
-        output.error()["message"]
-            .as_str()
-            .unwrap()
-            .contains("free space")
-    );
-    assert_eq!(output.of("STATE").len(), 0);
+    assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
+    assert!(output.error().message.contains("free space"));
+    assert_eq!(output.printed(MessageType::State).len(), 0);
     assert_eq!(ids(&lake), [1]);
     lake.file_limit = None;
     sync(&lake, 3, &stream, &[2], COMPLETE).await.succeeded();
@@ -184,9 +178,9 @@ async fn a_place_that_is_no_directory_is_a_config_error() {
     lake.options = json!({"destination_path": file.join("out")});
     let output = lake.write(1, &[&stream("append")], &[]).await;
     assert_eq!(output.exit.code(), 1);
-    assert_eq!(output.error()["failure_type"], "config_error");
-    let checked = lake.run("check", 1, None, Vec::new()).await;
-    assert_eq!(checked.of("CONNECTION_STATUS")[0]["status"], "FAILED");
+    assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
+    let checked = lake.check().await;
+    assert_eq!(checked.connection_status().status, Status::Failed);
 }
 
 #[tokio::test]
@@ -195,20 +189,20 @@ async fn dedup_and_two_streams_of_one_directory_are_refused() {
     let output = lake
         .write(1, &[&stream("append_dedup").key(&["id"])], &[])
         .await;
-    assert_eq!(output.error()["failure_type"], "config_error");
+    assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
     let upper = StreamSpec {
         name: "T".to_owned(),
         ..stream("append")
     };
     let output = lake.write(1, &[&stream("append"), &upper], &[]).await;
-    assert_eq!(output.error()["failure_type"], "config_error");
+    assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
     assert!(!lake.path().exists());
 }
 
 #[tokio::test]
 async fn check_leaves_nothing_behind() {
     let lake = Lake::new();
-    let output = lake.run("check", 1, None, Vec::new()).await.succeeded();
-    assert_eq!(output.of("CONNECTION_STATUS")[0]["status"], "SUCCEEDED");
+    let output = lake.check().await.succeeded();
+    assert_eq!(output.connection_status().status, Status::Succeeded);
     assert_eq!(lake.files(""), [""; 0]);
 }

@@ -4,9 +4,11 @@ mod support;
 
 use std::collections::HashMap;
 
+use airbyte_protocol::{FailureType, StreamDescriptor};
+use cdk_testkit::StreamSpec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{StreamSpec, Warehouse};
+use support::Warehouse;
 
 /// One version of a row.
 #[derive(Debug, Clone)]
@@ -161,7 +163,10 @@ async fn a_key_or_cursor_that_is_no_column_is_a_config_error() {
         let warehouse = Warehouse::new();
         let output = warehouse.write(&[&stream], &[]).await;
         assert_eq!(output.exit.code(), 1);
-        assert_eq!(output.error()["failure_type"], "config_error");
-        assert_eq!(output.error()["stream_descriptor"]["name"], "t");
+        assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
+        assert_eq!(
+            output.error().stream_descriptor,
+            Some(StreamDescriptor::new("t"))
+        );
     }
 }

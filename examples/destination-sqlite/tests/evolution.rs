@@ -2,8 +2,9 @@
 
 mod support;
 
+use cdk_testkit::StreamSpec;
 use serde_json::{Value, json};
-use support::{StreamSpec, Warehouse};
+use support::Warehouse;
 
 fn stream(mode: &'static str, properties: Value) -> StreamSpec {
     StreamSpec::new("t", mode, properties)
@@ -149,11 +150,7 @@ async fn a_key_whose_type_widens_still_finds_its_rows() {
     let big = "18446744073709551616";
     let rows = [("1", "a"), (big, "b"), ("1", "c"), (big, "d")];
     let stdin = rows.map(|(id, v)| stdin_row(id, v)).join("\n");
-    let catalog = json!({"streams": [before.configured()]});
-    warehouse
-        .run("write", Some(catalog), stdin.into_bytes())
-        .await
-        .succeeded();
+    warehouse.write_raw(&[&before], stdin).await.succeeded();
     let rows = warehouse.query("SELECT id, v FROM t ORDER BY v");
     assert_eq!(rows, ["1, 'c'".to_owned(), format!("'{big}', 'd'")]);
 }

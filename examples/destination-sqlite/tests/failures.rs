@@ -2,8 +2,10 @@
 
 mod support;
 
+use airbyte_protocol::{FailureType, MessageType, Status};
+use cdk_testkit::{Ran, StreamSpec};
 use serde_json::{Value, json};
-use support::{Output, StreamSpec, Warehouse};
+use support::Warehouse;
 
 fn stream(mode: &'static str) -> StreamSpec {
     StreamSpec::new(
@@ -13,16 +15,11 @@ fn stream(mode: &'static str) -> StreamSpec {
     )
 }
 
-fn failed(output: &Output, failure_type: &str, text: &str) {
-    assert_eq!(output.exit.code(), 1, "{:#?}", output.messages);
+fn failed(output: &Ran, failure_type: FailureType, text: &str) {
+    assert_eq!(output.exit.code(), 1, "{}", output.text);
     let error = output.error();
-    assert_eq!(error["failure_type"], failure_type, "{error}");
-    assert!(
-        error["message"]
-            .as_str()
-            .is_some_and(|message| message.contains(text)),
-        "{error}"
-    );
+    assert_eq!(error.failure_type, Some(failure_type), "{error:?}");
+    assert!(error.message.contains(text), "{error:?}");
 }
 
 #[tokio::test]
@@ -40,8 +37,8 @@ async fn a_full_disk_is_a_config_error_and_loses_nothing_that_was_committed() {
     messages.extend((0..40).map(|id| first.record(2, json!({"id": id, "v": text}))));
     messages.push(first.state(2));
     let output = warehouse.write(&[&first], &messages).await;
-    failed(&output, "config_error", "free space");
-    assert_eq!(output.of("STATE").len(), 0);
+    failed(&output, FailureType::ConfigError, "free space");
+    assert_eq!(output.printed(MessageType::State).len(), 0);
     assert_eq!(
         warehouse.query("SELECT v FROM t WHERE _airbyte_extracted_at LIKE '%001Z'"),
         ["'kept'"]
@@ -76,8 +73,10 @@ async fn a_full_disk_in_one_stream_never_releases_the_states_of_lost_rows() {
     let output = warehouse.write(&list, &messages).await;
     assert_eq!(output.exit.code(), 1);
     for name in names {
-        let states = output.of("STATE").into_iter().map(|state| &state["stream"]);
+        let states = output.printed(MessageType::State);
         let released = states
+            .iter()
+            .map(|state| &state["stream"])
             .filter(|state| state["stream_descriptor"]["name"] == name)
             .filter_map(|state| state["stream_state"]["id"].as_i64())
             .max()
@@ -99,13 +98,13 @@ async fn a_missing_directory_and_a_directory_as_file_are_config_errors() {
     warehouse.options = json!({ "path": missing });
     failed(
         &warehouse.write(&[], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "does not exist. Create it",
     );
     warehouse.options = json!({"path": warehouse.directory.path()});
     failed(
         &warehouse.write(&[], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "is a directory",
     );
     // Below a regular file nothing can be made, not even by root.
@@ -114,7 +113,7 @@ async fn a_missing_directory_and_a_directory_as_file_are_config_errors() {
     warehouse.options = json!({"path": file.join("x.sqlite")});
     failed(
         &warehouse.write(&[], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "does not exist. Create it",
     );
 }
@@ -126,7 +125,7 @@ async fn a_file_that_is_no_database_is_left_as_it_is() {
     std::fs::write(warehouse.path(), &content).unwrap();
     failed(
         &warehouse.write(&[], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "not an SQLite database",
     );
     assert_eq!(std::fs::read_to_string(warehouse.path()).unwrap(), content);
@@ -140,10 +139,10 @@ async fn a_locked_database_is_a_transient_error() {
     let other = warehouse.open();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let output = warehouse.write(&[&stream], &[]).await;
-    failed(&output, "transient_error", "lock");
-    let checked = warehouse.run("check", None, Vec::new()).await;
+    failed(&output, FailureType::TransientError, "lock");
+    let checked = warehouse.run_verb("check").await;
     assert_eq!(checked.exit.code(), 0);
-    assert_eq!(checked.of("CONNECTION_STATUS")[0]["status"], "FAILED");
+    assert_eq!(checked.connection_status().status, Status::Failed);
 }
 
 #[tokio::test]
@@ -159,7 +158,7 @@ async fn a_damaged_database_is_a_config_error() {
     std::fs::write(warehouse.path(), bytes).unwrap();
     failed(
         &warehouse.write(&[&stream], &rows).await,
-        "config_error",
+        FailureType::ConfigError,
         "restore it from a backup",
     );
 }
@@ -174,7 +173,7 @@ async fn tables_of_others_are_never_touched() {
     for mode in ["append", "overwrite"] {
         let stream = stream(mode);
         let output = warehouse.write(&[&stream], &[stream.complete()]).await;
-        failed(&output, "config_error", "table_prefix");
+        failed(&output, FailureType::ConfigError, "table_prefix");
     }
     assert_eq!(warehouse.query("SELECT id FROM T"), ["1"]);
 }
@@ -188,14 +187,14 @@ async fn two_streams_of_one_table_are_a_config_error() {
     b.namespace = Some("X".to_owned());
     failed(
         &warehouse.write(&[&a, &b], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "would both be written",
     );
     // In two syncs the table remembers its stream.
     warehouse.write(&[&a], &[]).await.succeeded();
     failed(
         &warehouse.write(&[&b], &[]).await,
-        "config_error",
+        FailureType::ConfigError,
         "belongs to stream x__y.t",
     );
 }
@@ -203,11 +202,11 @@ async fn two_streams_of_one_table_are_a_config_error() {
 #[tokio::test]
 async fn check_leaves_nothing_behind_and_spec_names_the_modes() {
     let warehouse = Warehouse::new();
-    let output = warehouse.run("check", None, Vec::new()).await.succeeded();
-    assert_eq!(output.of("CONNECTION_STATUS")[0]["status"], "SUCCEEDED");
+    let output = warehouse.run_verb("check").await.succeeded();
+    assert_eq!(output.connection_status().status, Status::Succeeded);
     assert!(!warehouse.path().exists());
-    let spec = warehouse.run("spec", None, Vec::new()).await.succeeded();
-    let modes = &spec.of("SPEC")[0]["supported_destination_sync_modes"];
+    let spec = warehouse.run_verb("spec").await.succeeded();
+    let modes = &spec.printed(MessageType::Spec)[0]["supported_destination_sync_modes"];
     // `overwrite_dedup` works too, but is no value of the protocol's schema.
     assert_eq!(*modes, json!(["append", "overwrite", "append_dedup"]));
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use airbyte_protocol::{FailureType, MessageType};
+use cdk_testkit::StreamSpec;
 use serde_json::{Value, json};
-use support::{StreamSpec, Warehouse};
+use support::Warehouse;
 
 fn stream(mode: &'static str) -> StreamSpec {
     StreamSpec::new(
@@ -40,7 +42,7 @@ async fn interrupted(warehouse: &Warehouse, stream: &StreamSpec, rows: &[(i64, i
     messages.push(stream.state(1));
     let output = warehouse.write(&[stream], &messages).await;
     assert_eq!(output.exit.code(), 1);
-    assert_eq!(output.of("STATE").len(), 1);
+    assert_eq!(output.printed(MessageType::State).len(), 1);
 }
 
 #[tokio::test]
@@ -149,6 +151,6 @@ async fn a_hybrid_refresh_is_refused() {
     let stream = stream("append").generation(3, 2);
     let output = warehouse.write(&[&stream], &[]).await;
     assert_eq!(output.exit.code(), 1);
-    assert_eq!(output.error()["failure_type"], "config_error");
+    assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
     assert!(!warehouse.path().exists());
 }

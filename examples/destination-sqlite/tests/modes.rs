@@ -2,8 +2,10 @@
 
 mod support;
 
+use airbyte_protocol::{FailureType, MessageType};
+use cdk_testkit::StreamSpec;
 use serde_json::{Value, json};
-use support::{StreamSpec, Warehouse};
+use support::Warehouse;
 
 fn users(mode: &'static str) -> StreamSpec {
     let properties = json!({"id": {"type": "integer"}, "name": {"type": ["null", "string"]},
@@ -32,7 +34,7 @@ async fn append_adds_rows_with_metadata_and_gives_states_back_after_commit() {
         stream.complete(),
     ];
     let output = warehouse.write(&[&stream], &messages).await.succeeded();
-    let states = output.of("STATE");
+    let states = output.printed(MessageType::State);
     let ids: Vec<_> = states
         .iter()
         .map(|state| &state["stream"]["stream_state"]["id"])
@@ -67,7 +69,10 @@ async fn overwrite_replaces_rows_only_when_the_stream_is_complete() {
         messages.extend(ending);
         let output = warehouse.write(&[&stream], &messages).await;
         assert_eq!(output.exit.code(), 1);
-        assert_eq!(output.error()["failure_type"], "transient_error");
+        assert_eq!(
+            output.error().failure_type,
+            Some(FailureType::TransientError)
+        );
         assert_eq!(warehouse.query(ALL), ["1, 'old'"]);
         assert_eq!(warehouse.leftovers(), [""; 0]);
     }

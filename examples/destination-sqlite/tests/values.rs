@@ -2,14 +2,15 @@
 
 mod support;
 
+use airbyte_protocol::{FailureType, MessageType, StreamDescriptor};
+use cdk_testkit::StreamSpec;
 use serde_json::{Value, json};
-use support::{StreamSpec, Warehouse};
+use support::Warehouse;
 
 /// A stream with one field `v` of this schema, and the raw JSON texts of its values.
 async fn stored(schema: Value, values: &[&str]) -> (Warehouse, Vec<String>) {
     let warehouse = Warehouse::new();
     let stream = StreamSpec::new("t", "append", json!({ "v": schema }));
-    let catalog = json!({"streams": [stream.configured()]});
     let mut stdin = String::new();
     for value in values {
         // Not through a tree: it would round the numbers.
@@ -17,10 +18,7 @@ async fn stored(schema: Value, values: &[&str]) -> (Warehouse, Vec<String>) {
             "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"t\",\"emitted_at\":1,\"data\":{{\"v\":{value}}}}}}}\n"
         ));
     }
-    warehouse
-        .run("write", Some(catalog), stdin.into_bytes())
-        .await
-        .succeeded();
+    warehouse.write_raw(&[&stream], stdin).await.succeeded();
     let rows = warehouse.query("SELECT v, typeof(v) FROM t ORDER BY rowid");
     (warehouse, rows)
 }
@@ -131,7 +129,6 @@ async fn values_that_do_not_fit_are_nulled_with_a_change() {
     let warehouse = Warehouse::new();
     let properties = json!({"n": {"type": "integer"}, "s": {"type": "string"}});
     let stream = StreamSpec::new("t", "append", properties);
-    let catalog = json!({"streams": [stream.configured()]});
     let stdin = concat!(
         r#"{"type":"RECORD","record":{"stream":"t","emitted_at":1,"data":{"n":"x","s":"\ud800"},"#,
         r#""meta":{"changes":[{"field":"z","change":"TRUNCATED","reason":"SOURCE_FIELD_SIZE_LIMITATION"}]}}}"#,
@@ -140,10 +137,7 @@ async fn values_that_do_not_fit_are_nulled_with_a_change() {
         "\n",
         r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"t"}}}}"#,
     );
-    let output = warehouse
-        .run("write", Some(catalog), stdin.into())
-        .await
-        .succeeded();
+    let output = warehouse.write_raw(&[&stream], stdin).await.succeeded();
     assert_eq!(
         warehouse.query("SELECT n, s FROM t ORDER BY rowid"),
         ["NULL, NULL", "1, 'a'"]
@@ -158,7 +152,7 @@ async fn values_that_do_not_fit_are_nulled_with_a_change() {
         "'s', 'NULLED', 'DESTINATION_SERIALIZATION_ERROR'",
     ];
     assert_eq!(changes, expected);
-    let stats = &output.of("STATE")[0]["destinationStats"];
+    let stats = &output.printed(MessageType::State)[0]["destinationStats"];
     assert_eq!(stats["additionalStats"]["nulledValueCount"], 2.0);
 }
 
@@ -167,7 +161,6 @@ async fn a_broken_record_fails_its_stream_and_names_the_field() {
     let warehouse = Warehouse::new();
     let bad = StreamSpec::new("bad", "append", json!({"a": {"type": "string"}}));
     let good = StreamSpec::new("good", "append", json!({"a": {"type": "string"}}));
-    let catalog = json!({"streams": [bad.configured(), good.configured()]});
     let lines = [
         bad.record(1, json!({"a": "kept"})).to_string(),
         r#"{"type":"RECORD","record":{"stream":"bad","emitted_at":1,"data":{"a":"\x"}}}"#
@@ -176,18 +169,13 @@ async fn a_broken_record_fails_its_stream_and_names_the_field() {
         good.record(1, json!({"a": "x"})).to_string(),
         good.state(2).to_string(),
     ];
-    let output = warehouse
-        .run("write", Some(catalog), lines.join("\n").into_bytes())
-        .await;
+    let output = warehouse.write_raw(&[&bad, &good], lines.join("\n")).await;
     assert_eq!(output.exit.code(), 1);
     let error = output.error();
-    assert_eq!(error["failure_type"], "system_error");
-    assert_eq!(error["stream_descriptor"]["name"], "bad");
-    assert!(
-        error["message"].as_str().unwrap().contains("field `a`"),
-        "{error}"
-    );
-    let states = output.of("STATE");
+    assert_eq!(error.failure_type, Some(FailureType::SystemError));
+    assert_eq!(error.stream_descriptor, Some(StreamDescriptor::new("bad")));
+    assert!(error.message.contains("field `a`"), "{error:?}");
+    let states = output.printed(MessageType::State);
     let streams: Vec<_> = states
         .iter()
         .map(|state| &state["stream"]["stream_descriptor"]["name"])

@@ -5,14 +5,15 @@ use std::time::Duration;
 use airbyte_protocol::{FailureType, StreamDescriptor};
 use cdk_core::StreamEnd;
 use cdk_core::entrypoint::Exit;
+use cdk_testkit::Ran;
 use destination_dev_null::{DestinationDevNull, RecordedStream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::harness::{Output, a_small_sync, write};
+use crate::harness::{a_small_sync, positions, write};
 
 /// Runs the small sync under one fault of stream `a`.
-async fn run(fault: Value) -> (Output, RecordedStream) {
+async fn run(fault: Value) -> (Ran, RecordedStream) {
     let (destination, recorder) = DestinationDevNull::recording();
     let output = write(&destination, &script(&fault), &a_small_sync()).await;
     (output, recorder.stream(&StreamDescriptor::new("a")))
@@ -22,10 +23,10 @@ fn script(fault: &Value) -> Value {
     json!({"test_destination_type": "FAULTS", "faults": [fault]})
 }
 
-fn assert_failed(output: &Output, kind: FailureType) {
+fn assert_failed(output: &Ran, kind: FailureType) {
     assert_eq!(output.exit, Exit::Failure);
     assert!(
-        output.positions().is_empty(),
+        positions(output).is_empty(),
         "a state came back: {:?}",
         output.messages
     );
@@ -83,7 +84,7 @@ async fn a_finish_that_fails_comes_after_the_state() {
         let fault = json!({"stream": "a", "operation": "finish", "action": {"type": action}});
         let (output, a) = run(fault).await;
         assert_eq!(output.exit, Exit::Failure);
-        assert_eq!(output.positions(), [10]);
+        assert_eq!(positions(&output), [10]);
         assert_eq!((a.committed.len(), a.ends), (10, ends));
     }
 }

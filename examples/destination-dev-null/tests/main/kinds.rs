@@ -8,7 +8,7 @@ use destination_dev_null::DestinationDevNull;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{a_small_sync, complete, records, write, write_as};
+use crate::harness::{a_small_sync, complete, positions, records, write, write_as};
 
 #[tokio::test]
 async fn silent_takes_everything_in_every_mode_and_gives_states_back() {
@@ -24,7 +24,7 @@ async fn silent_takes_everything_in_every_mode_and_gives_states_back() {
     ] {
         let output = write_as(&DestinationDevNull::new(), &kind, mode, &a_small_sync()).await;
         assert_eq!(output.exit, Exit::Success, "{mode}: {:?}", output.messages);
-        assert_eq!(output.positions(), [10]);
+        assert_eq!(positions(&output), [10]);
         assert!(output.logs().is_empty(), "{:?}", output.logs());
     }
 }
@@ -52,7 +52,7 @@ async fn failing_fails_beyond_its_number_of_records_and_gives_no_state_back() {
     let (destination, recorder) = DestinationDevNull::recording();
     let output = write(&destination, &kind, &a_small_sync()).await;
     assert_eq!(output.exit, Exit::Failure);
-    assert!(output.positions().is_empty());
+    assert!(positions(&output).is_empty());
     assert_eq!(output.error().failure_type, Some(FailureType::ConfigError));
     assert!(
         output.error().message.contains("num_messages"),

@@ -1,13 +1,14 @@
 //! `spec` and `check`.
 
 use airbyte_protocol::{AirbyteMessage, Status};
+use cdk_testkit::{Files, Run};
 use destination_dev_null::DestinationDevNull;
 use serde_json::{Value, json};
 
-use crate::harness::run;
-
 async fn spec() -> Value {
-    let output = run(&DestinationDevNull::new(), "spec", &[], Vec::new()).await;
+    let output = Run::new("spec")
+        .destination(DestinationDevNull::new())
+        .await;
     match output.messages.as_slice() {
         [AirbyteMessage::Spec(spec)] => spec.connection_specification.clone(),
         other => panic!("expected one SPEC, got {other:?}"),
@@ -15,17 +16,13 @@ async fn spec() -> Value {
 }
 
 async fn check(config: &Value) -> (Status, String) {
-    let destination = DestinationDevNull::new();
-    let output = run(&destination, "check", &[("config", config)], Vec::new()).await;
-    let status = output
-        .messages
-        .into_iter()
-        .find_map(|message| match message {
-            AirbyteMessage::ConnectionStatus(status) => Some(status),
-            _ => None,
-        });
-    let status = status.unwrap();
-    (status.status, status.message.unwrap_or_default())
+    let files = Files::new();
+    let ran = Run::new("check")
+        .file(&files, "config", config)
+        .destination(DestinationDevNull::new())
+        .await;
+    let status = ran.connection_status();
+    (status.status, status.message.clone().unwrap_or_default())
 }
 
 /// The configs of Airbyte's own destination-dev-null, the fault script, and no config at all.

@@ -1,15 +1,16 @@
 //! `always_updated`: rounds of all records.
 
 use airbyte_protocol::SyncMode;
+use cdk_testkit::Ran;
 use serde_json::{Value, json};
 
-use crate::harness::{NOW_MS, Output, blob, try_read};
+use crate::harness::{NOW_MS, blob, ids, states, try_read};
 
 const NOW: &str = "2025-06-15T15:06:40.123Z";
 const A_SECOND_LATER: &str = "2025-06-15T15:06:41.123Z";
 
-async fn read(config: &Value, before: Option<(&Output, usize)>, now_ms: i64) -> Output {
-    let state = before.map(|(output, at)| output.states("users").remove(at));
+async fn read(config: &Value, before: Option<(&Ran, usize)>, now_ms: i64) -> Ran {
+    let state = before.map(|(output, at)| states(output, "users").remove(at));
     try_read(
         SyncMode::Incremental,
         &["users"],
@@ -20,9 +21,9 @@ async fn read(config: &Value, before: Option<(&Output, usize)>, now_ms: i64) -> 
     .await
 }
 
-fn is_of(output: &Output, time: &str) -> bool {
+fn is_of(output: &Ran, time: &str) -> bool {
     output
-        .records("users")
+        .data("users")
         .iter()
         .all(|user| user["updated_at"] == time)
 }
@@ -32,8 +33,8 @@ async fn every_sync_emits_all_rows_with_its_own_time() {
     let config = json!({"count": 40, "always_updated": true});
     let first = read(&config, None, NOW_MS).await;
     let second = read(&config, Some((&first, 0)), NOW_MS + 1000).await;
-    assert!(first.ids("users").into_iter().eq(1..=40) && is_of(&first, NOW));
-    assert!(second.ids("users").into_iter().eq(1..=40) && is_of(&second, A_SECOND_LATER));
+    assert!(ids(&first, "users").into_iter().eq(1..=40) && is_of(&first, NOW));
+    assert!(ids(&second, "users").into_iter().eq(1..=40) && is_of(&second, A_SECOND_LATER));
 }
 
 #[tokio::test]
@@ -42,10 +43,10 @@ async fn an_interrupted_round_goes_on_under_the_time_it_began() {
         "count": 40, "always_updated": true, "records_per_slice": 10, "parallelism": 1
     });
     let first = read(&config, None, NOW_MS).await;
-    let covered = blob(&first.states("users")[0])["id"].as_i64().unwrap();
+    let covered = blob(&states(&first, "users")[0])["id"].as_i64().unwrap();
     assert!(covered < 40);
     let second = read(&config, Some((&first, 0)), NOW_MS + 1000).await;
-    assert!(second.ids("users").into_iter().eq(covered + 1..=40) && is_of(&second, NOW));
+    assert!(ids(&second, "users").into_iter().eq(covered + 1..=40) && is_of(&second, NOW));
 }
 
 #[tokio::test]
@@ -54,5 +55,5 @@ async fn a_larger_count_after_a_finished_round_starts_a_round_of_all_rows() {
     let first = read(&config, None, NOW_MS).await;
     let config = json!({"count": 60, "always_updated": true});
     let second = read(&config, Some((&first, 0)), NOW_MS + 1000).await;
-    assert!(second.ids("users").into_iter().eq(1..=60) && is_of(&second, A_SECOND_LATER));
+    assert!(ids(&second, "users").into_iter().eq(1..=60) && is_of(&second, A_SECOND_LATER));
 }

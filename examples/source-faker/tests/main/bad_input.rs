@@ -1,8 +1,6 @@
 //! What a user can get wrong: who has to act, and what the message says.
 
-use airbyte_protocol::{
-    AirbyteMessage, AirbyteStateMessage, FailureType, RawJson, StreamDescriptor, SyncMode,
-};
+use airbyte_protocol::{AirbyteStateMessage, FailureType, RawJson, StreamDescriptor, SyncMode};
 use cdk_core::entrypoint::Exit;
 use serde_json::{Value, json};
 
@@ -21,12 +19,8 @@ async fn failure(state: Value) -> (FailureType, String) {
     )
     .await;
     assert_eq!(output.exit, Exit::Failure);
-    assert!(output.records("users").is_empty());
-    let error = output.messages.iter().find_map(|message| match message {
-        AirbyteMessage::Trace(trace) => trace.error.as_ref(),
-        _ => None,
-    });
-    let error = error.unwrap();
+    assert!(output.data("users").is_empty());
+    let error = output.error();
     assert_eq!(
         error.stream_descriptor,
         Some(StreamDescriptor::new("users"))

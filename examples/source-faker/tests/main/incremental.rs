@@ -1,14 +1,15 @@
 //! States: what they cover, and what a read after them yields.
 
 use airbyte_protocol::{AirbyteMessage, AirbyteStateMessage, SyncMode};
+use cdk_testkit::Ran;
 use serde_json::json;
 
-use crate::harness::{Output, blob, id, name_of, read};
+use crate::harness::{blob, id, ids, name_of, read, sorted, states};
 
 const STREAMS: [&str; 3] = ["users", "products", "purchases"];
 
-fn last_states(output: &Output) -> Vec<AirbyteStateMessage> {
-    let last = |stream: &&str| output.states(stream).pop().unwrap();
+fn last_states(output: &Ran) -> Vec<AirbyteStateMessage> {
+    let last = |stream: &&str| states(output, stream).pop().unwrap();
     STREAMS.iter().map(last).collect()
 }
 
@@ -20,13 +21,13 @@ async fn a_larger_count_yields_only_the_new_rows() {
     );
     let first = read(SyncMode::Incremental, &[], &before, &[]).await;
     let second = read(SyncMode::Incremental, &[], &after, &last_states(&first)).await;
-    assert!(second.ids("users").into_iter().eq(151..=420));
-    assert!(second.ids("products").is_empty());
+    assert!(ids(&second, "users").into_iter().eq(151..=420));
+    assert!(ids(&second, "products").is_empty());
     let whole = read(SyncMode::FullRefresh, &[], &after, &[]).await;
     for stream in STREAMS {
-        let mut both = first.sorted(stream);
-        both.extend(second.sorted(stream));
-        assert_eq!(both, whole.sorted(stream));
+        let mut both = sorted(&first, stream);
+        both.extend(sorted(&second, stream));
+        assert_eq!(both, sorted(&whole, stream));
     }
 }
 
@@ -36,8 +37,8 @@ async fn a_second_read_yields_no_record_but_the_same_state() {
     let first = read(SyncMode::Incremental, &[], &config, &[]).await;
     let second = read(SyncMode::Incremental, &[], &config, &last_states(&first)).await;
     for (stream, state) in STREAMS.iter().zip(last_states(&first)) {
-        assert!(second.records(stream).is_empty());
-        let again: Vec<_> = second.states(stream).iter().map(blob).collect();
+        assert!(second.data(stream).is_empty());
+        let again: Vec<_> = states(&second, stream).iter().map(blob).collect();
         assert_eq!(again, [blob(&state)]);
     }
 }
@@ -52,7 +53,7 @@ async fn the_last_state_names_the_last_row() {
     )
     .await;
     for (stream, state) in STREAMS.iter().zip(last_states(&output)) {
-        let last = output.sorted(stream).pop().unwrap();
+        let last = sorted(&output, stream).pop().unwrap();
         let expected = json!({"updated_at": last["updated_at"], "id": last["id"], "seed": 2});
         assert_eq!(blob(&state), expected);
     }
@@ -61,12 +62,11 @@ async fn the_last_state_names_the_last_row() {
 #[tokio::test]
 async fn no_users_at_all_still_give_a_state() {
     let output = read(SyncMode::Incremental, &["users"], &json!({"count": 0}), &[]).await;
-    let states: Vec<_> = output.states("users").iter().map(blob).collect();
+    let state = states(&output, "users");
     assert_eq!(
-        states,
+        state.iter().map(blob).collect::<Vec<_>>(),
         [json!({"updated_at": "2020-01-01T00:00:00.000Z", "id": 0, "seed": -1})]
     );
-    let state = output.states("users");
     let next = read(
         SyncMode::Incremental,
         &["users"],
@@ -74,7 +74,7 @@ async fn no_users_at_all_still_give_a_state() {
         &state,
     )
     .await;
-    assert_eq!(next.ids("users"), [1, 2, 3]);
+    assert_eq!(ids(&next, "users"), [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_state_beyond_the_count_yields_no_record_and_comes_back_unchanged() {
         &[],
     )
     .await;
-    let state = large.states("users").pop().unwrap();
+    let state = states(&large, "users").pop().unwrap();
     let small = json!({"count": 10});
     let output = read(
         SyncMode::Incremental,
@@ -95,9 +95,12 @@ async fn a_state_beyond_the_count_yields_no_record_and_comes_back_unchanged() {
         std::slice::from_ref(&state),
     )
     .await;
-    assert!(output.records("users").is_empty());
+    assert!(output.data("users").is_empty());
     assert_eq!(
-        output.states("users").iter().map(blob).collect::<Vec<_>>(),
+        states(&output, "users")
+            .iter()
+            .map(blob)
+            .collect::<Vec<_>>(),
         [blob(&state)]
     );
 }
@@ -127,12 +130,11 @@ async fn resumes_exactly(mode: SyncMode) {
             "{stream}: {covered} {before:?}"
         );
         let rest = read(mode, &[stream], &config, std::slice::from_ref(state)).await;
-        let expected: Vec<_> = output
-            .ids(stream)
+        let expected: Vec<_> = ids(&output, stream)
             .into_iter()
             .filter(|id| *id > covered)
             .collect();
-        assert_eq!(rest.ids(stream), expected);
+        assert_eq!(ids(&rest, stream), expected);
         tried += 1;
     }
     assert!(tried >= 20, "only {tried} states were emitted");
@@ -179,7 +181,7 @@ async fn an_estimate_counts_the_rows_to_read() {
         &[],
     )
     .await;
-    let state = first.states("users");
+    let state = states(&first, "users");
     let output = read(SyncMode::Incremental, &["users"], &config, &state).await;
     let estimate = output.messages.iter().find_map(|message| match message {
         AirbyteMessage::Trace(trace) => trace.estimate.as_ref(),

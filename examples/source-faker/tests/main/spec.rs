@@ -1,12 +1,14 @@
 //! `spec` and `check`.
 
 use airbyte_protocol::{AirbyteMessage, Status};
+use cdk_testkit::Run;
 use serde_json::{Value, json};
+use source_faker::SourceFaker;
 
-use crate::harness::run;
+use crate::harness;
 
 async fn spec() -> Value {
-    let output = run("spec", &[]).await;
+    let output = Run::new("spec").source(SourceFaker).await;
     match output.messages.as_slice() {
         [AirbyteMessage::Spec(spec)] => spec.connection_specification.clone(),
         other => panic!("expected one SPEC, got {other:?}"),
@@ -14,16 +16,9 @@ async fn spec() -> Value {
 }
 
 async fn check(config: &Value) -> (Status, String) {
-    let output = run("check", &[("config", config)]).await;
-    let status = output
-        .messages
-        .into_iter()
-        .find_map(|message| match message {
-            AirbyteMessage::ConnectionStatus(status) => Some(status),
-            _ => None,
-        });
-    let status = status.unwrap();
-    (status.status, status.message.unwrap_or_default())
+    let ran = harness::check(config).await;
+    let status = ran.connection_status();
+    (status.status, status.message.clone().unwrap_or_default())
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, run_verb, source};
+use crate::support::{Folder, run, source};
 
 #[tokio::test]
 async fn the_spec_has_the_keys_of_airbytes_source_file() {
-    let output = run_verb(source(1000), &["spec"]).await.expect_success();
+    let output = run("spec").source(source(1000)).await.succeeded();
     let message: Value = serde_json::from_str(output.text.trim()).unwrap();
     let spec = &message["spec"]["connectionSpecification"];
     let names: Vec<_> = spec["properties"].as_object().unwrap().keys().collect();

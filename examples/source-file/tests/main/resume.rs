@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::support::server::{Reply, Server};
-use crate::support::{Folder, Output, catalog, local, run_until_record, source, web};
+use crate::support::{Folder, Output, local, web};
 
 const ROWS: usize = 300;
 
@@ -217,16 +217,7 @@ async fn a_stopped_read_ends_with_a_state_to_go_on_from() {
     let path = folder.write("file.jsonl", text);
     let config = local(&path, "jsonl", &json!({}));
     let schema = folder.discover(&config).await.schema();
-    let config_file = folder
-        .write("stopped.json", config.to_string())
-        .display()
-        .to_string();
-    let catalog = folder
-        .write("catalog.json", catalog(&schema).to_string())
-        .display()
-        .to_string();
-    let args = ["read", "--config", &config_file, "--catalog", &catalog];
-    let stopped = run_until_record(source(5000), &args).await;
+    let stopped = folder.read_until_record(&config, &schema, 5000).await;
     assert_eq!(stopped.exit, Exit::Stopped);
     let first = stopped.records();
     assert!((1..MANY).contains(&first.len()), "{} records", first.len());

@@ -2,45 +2,24 @@
 
 pub(crate) mod server;
 
-use std::io::{self, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airbyte_protocol::AirbyteMessage;
-use cdk_core::entrypoint::{Connector, Exit, Invocation, run};
-use cdk_core::{FixedClock, ReadSettings};
+use cdk_core::ReadSettings;
+use cdk_testkit::{Files, Ran, Run};
 use serde_json::{Value, json};
 use source_file::{FileSource, HttpSettings};
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
-/// What a verb printed, and how it ended.
-pub(crate) struct Output {
-    pub(crate) exit: Exit,
-    pub(crate) messages: Vec<AirbyteMessage>,
-    /// The lines as printed.
-    pub(crate) text: String,
-}
+/// A run over the one stream `data`.
+pub(crate) struct Output(Ran);
 
-/// Keeps what is printed, and stops the run at the first record if it is asked to.
-#[derive(Clone, Default)]
-struct Capture {
-    text: Arc<Mutex<Vec<u8>>>,
-    stop_at_record: Option<CancellationToken>,
-}
+impl Deref for Output {
+    type Target = Ran;
 
-impl Write for Capture {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let has_record = || memchr::memmem::find(bytes, b"\"RECORD\"").is_some();
-        if let Some(stop) = self.stop_at_record.as_ref().filter(|_| has_record()) {
-            stop.cancel();
-        }
-        self.text.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn deref(&self) -> &Ran {
+        &self.0
     }
 }
 
@@ -60,76 +39,34 @@ pub(crate) fn source(block_bytes: usize) -> FileSource {
 /// Queued records may take so much: a reader can't be far ahead of what is printed.
 const BUDGET_BYTES: &str = "1000000";
 
-pub(crate) async fn run_verb(source: FileSource, args: &[&str]) -> Output {
-    run_captured(source, args, Capture::default()).await
-}
-
-/// Runs a verb that is asked to stop once a record is printed.
-pub(crate) async fn run_until_record(source: FileSource, args: &[&str]) -> Output {
-    let stop_at_record = Some(CancellationToken::new());
-    run_captured(
-        source,
-        args,
-        Capture {
-            stop_at_record,
-            ..Capture::default()
-        },
-    )
-    .await
-}
-
-async fn run_captured(source: FileSource, args: &[&str], capture: Capture) -> Output {
-    let invocation = Invocation {
-        args: args.iter().map(Into::into).collect(),
-        env: |name| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| BUDGET_BYTES.to_owned()),
-        stdin: Box::new(io::empty()),
-        stdout: Box::new(capture.clone()),
-        clock: Arc::new(FixedClock::new(1)),
-        stop: capture.stop_at_record.clone().unwrap_or_default(),
-    };
-    let connector = Connector::Source(Arc::new(source));
-    let exit = run(connector, invocation).await;
-    let text = String::from_utf8(capture.text.lock().unwrap().clone()).unwrap();
-    let messages = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    Output {
-        exit,
-        messages,
-        text,
-    }
+/// A run in that budget.
+pub(crate) fn run(verb: &str) -> Run {
+    Run::new(verb)
+        .at(1)
+        .env(|name| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| BUDGET_BYTES.to_owned()))
 }
 
 /// A folder with the files of one test.
-pub(crate) struct Folder(pub(crate) TempDir);
+pub(crate) struct Folder(pub(crate) Files);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(Files::new())
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    fn json(&self, name: &str, value: &Value) -> String {
-        self.write(name, value.to_string()).display().to_string()
+        self.0.write(name, content)
     }
 
     pub(crate) async fn check(&self, config: &Value) -> Output {
-        let config = self.json("config.json", config);
-        let args = ["check", "--config", &config];
-        run_verb(source(1000), &args).await
+        let run = run("check").file(&self.0, "config", config);
+        Output(run.source(source(1000)).await)
     }
 
     /// The JSON schema that `discover` gives for the one stream.
     pub(crate) async fn discover(&self, config: &Value) -> Output {
-        let config = self.json("config.json", config);
-        let args = ["discover", "--config", &config];
-        run_verb(source(1000), &args).await
+        let run = run("discover").file(&self.0, "config", config);
+        Output(run.source(source(1000)).await)
     }
 
     /// Reads with the discovered schema.
@@ -145,19 +82,27 @@ impl Folder {
         state: Option<&Value>,
         block_bytes: usize,
     ) -> Output {
-        let catalog = self.json("catalog.json", &catalog(schema));
-        let state = self.json("state.json", state.unwrap_or(&json!([])));
-        let config = self.json("config.json", config);
-        let args = [
-            "read",
-            "--config",
-            &config,
-            "--catalog",
-            &catalog,
-            "--state",
-            &state,
-        ];
-        run_verb(source(block_bytes), &args).await
+        let read = self.read_run(config, schema);
+        let state = state.cloned().unwrap_or_else(|| json!([]));
+        let read = read.file(&self.0, "state", &state);
+        Output(read.source(source(block_bytes)).await)
+    }
+
+    /// Reads without a state, and is asked to stop once a record is printed.
+    pub(crate) async fn read_until_record(
+        &self,
+        config: &Value,
+        schema: &Value,
+        block_bytes: usize,
+    ) -> Output {
+        let read = self.read_run(config, schema).stop_at("\"RECORD\"");
+        Output(read.source(source(block_bytes)).await)
+    }
+
+    fn read_run(&self, config: &Value, schema: &Value) -> Run {
+        run("read")
+            .file(&self.0, "config", config)
+            .file(&self.0, "catalog", &catalog(schema))
     }
 }
 
@@ -193,20 +138,14 @@ pub(crate) fn web(url: &str, format: &str) -> Value {
 impl Output {
     /// The data of all records, as printed.
     pub(crate) fn records(&self) -> Vec<String> {
-        let records = self.messages.iter().filter_map(|message| match message {
-            AirbyteMessage::Record(record) => Some(record.data.get().to_owned()),
-            _ => None,
-        });
-        records.collect()
+        let records = self.0.records("data").into_iter();
+        records.map(|record| record.data.get().to_owned()).collect()
     }
 
     /// The `meta` of all records.
     pub(crate) fn metas(&self) -> Vec<Value> {
-        let records = self.messages.iter().filter_map(|message| match message {
-            AirbyteMessage::Record(record) => Some(serde_json::to_value(&record.meta).unwrap()),
-            _ => None,
-        });
-        records.collect()
+        let records = self.0.records("data").into_iter();
+        records.map(|record| json!(record.meta)).collect()
     }
 
     /// States with the number of records printed before each.
@@ -216,9 +155,7 @@ impl Output {
         for message in &self.messages {
             match message {
                 AirbyteMessage::Record(_) => records += 1,
-                AirbyteMessage::State(state) => {
-                    states.push((records, serde_json::to_value(state).unwrap()));
-                }
+                AirbyteMessage::State(state) => states.push((records, json!(state))),
                 _ => {}
             }
         }
@@ -226,12 +163,7 @@ impl Output {
     }
 
     pub(crate) fn schema(&self) -> Value {
-        let catalog = self.messages.iter().find_map(|message| match message {
-            AirbyteMessage::Catalog(catalog) => Some(catalog),
-            _ => None,
-        });
-        let catalog = catalog.unwrap_or_else(|| panic!("no catalog in {}", self.text));
-        catalog.streams[0].json_schema.clone()
+        self.catalog().streams[0].json_schema.clone()
     }
 
     /// The types of the discovered columns, in order.
@@ -246,42 +178,25 @@ impl Output {
 
     /// Type and message of the first error trace.
     pub(crate) fn error(&self) -> (String, String) {
-        let error = self.messages.iter().find_map(|message| match message {
-            AirbyteMessage::Trace(trace) => trace.error.as_ref(),
-            _ => None,
-        });
-        let error = error.unwrap_or_else(|| panic!("no error in {}", self.text));
-        let kind = error
-            .failure_type
-            .map(|kind| kind.to_string())
-            .unwrap_or_default();
-        (kind, error.message.clone())
+        let error = self.0.error();
+        let kind = error.failure_type.map(|kind| kind.to_string());
+        (kind.unwrap_or_default(), error.message.clone())
     }
 
     /// Status and message of a check.
     pub(crate) fn status(&self) -> (String, String) {
-        let status = self.messages.iter().find_map(|message| match message {
-            AirbyteMessage::ConnectionStatus(status) => Some(status),
-            _ => None,
-        });
-        let status = status.unwrap_or_else(|| panic!("no status in {}", self.text));
-        (
-            status.status.to_string(),
-            status.message.clone().unwrap_or_default(),
-        )
+        let status = self.connection_status();
+        let message = status.message.clone().unwrap_or_default();
+        (status.status.to_string(), message)
     }
 
     /// The statuses of the stream, in order.
     pub(crate) fn stream_statuses(&self) -> Vec<String> {
-        let statuses = self.messages.iter().filter_map(|message| match message {
-            AirbyteMessage::Trace(trace) => trace.stream_status.as_ref(),
-            _ => None,
-        });
-        statuses.map(|status| status.status.to_string()).collect()
+        let statuses = self.statuses("data").into_iter();
+        statuses.map(|status| status.to_string()).collect()
     }
 
     pub(crate) fn expect_success(self) -> Self {
-        assert_eq!(self.exit, Exit::Success, "{}", self.text);
-        self
+        Self(self.0.succeeded())
     }
 }
