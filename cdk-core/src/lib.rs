@@ -56,6 +56,7 @@ pub mod watchdog;
 
 pub use airbyte_protocol as protocol;
 pub use async_trait::async_trait;
+pub use tokio_util::sync::CancellationToken;
 
 pub use batch::{JsonRows, RecordBatch, Row, RowExtras, Rows};
 pub use budget::MemoryBudget;
