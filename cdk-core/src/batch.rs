@@ -100,6 +100,7 @@ pub struct JsonRows {
     stamps: Vec<(usize, i64)>,
     /// What the few rows that have more than data carry.
     extras: Vec<(usize, RowExtras)>,
+    extras_bytes: usize,
 }
 
 /// What a record may carry besides its data, each as the text of a JSON object.
@@ -171,6 +172,9 @@ impl JsonRows {
     pub fn set_extras(&mut self, extras: RowExtras) {
         if let Some(row) = self.len().checked_sub(1) {
             self.extras.pop_if(|(last, _)| *last == row);
+            let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            self.extras_bytes +=
+                size_of::<(usize, RowExtras)>() + text(&extras.meta) + text(&extras.file_reference);
             self.extras.push((row, extras));
         }
     }
@@ -219,6 +223,11 @@ impl JsonRows {
     /// Bytes of data.
     pub fn bytes(&self) -> usize {
         self.text.len()
+    }
+
+    /// Bytes of memory, about: data, what rows carry besides, and the bookkeeping of rows.
+    pub fn held_bytes(&self) -> usize {
+        self.text.len() + self.extras_bytes + self.ends.len() * 4 + self.stamps.len() * 16
     }
 
     /// The rows in order.

@@ -176,7 +176,7 @@ impl Decoder {
         if open.rows.is_empty() {
             open.rows = JsonRows::with_buffer(self.events.budget().buffer(BATCH_BYTES));
         }
-        let before = open.rows.bytes();
+        let before = open.rows.held_bytes();
         open.rows.stamp(record.emitted_at.unwrap_or_default());
         open.rows.push_raw(record.data);
         if record.meta.is_some() || record.file_reference.is_some() {
@@ -185,7 +185,7 @@ impl Decoder {
                 file_reference: record.file_reference.map(str::to_owned),
             });
         }
-        let bytes = open.rows.bytes();
+        let bytes = open.rows.held_bytes();
         self.open_bytes += bytes - before;
         if self.open_bytes >= self.events.budget().total_bytes() / 2 {
             return self.flush_all();
@@ -236,7 +236,7 @@ impl Decoder {
         if open.rows.is_empty() {
             return Ok(());
         }
-        self.open_bytes -= open.rows.bytes();
+        self.open_bytes -= open.rows.held_bytes();
         let rows = std::mem::take(&mut open.rows);
         let batch = RecordBatch::new(Arc::clone(&open.descriptor), rows);
         self.runtime.block_on(self.events.records(batch))

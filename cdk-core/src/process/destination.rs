@@ -11,6 +11,7 @@ use airbyte_protocol::{
 };
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::decode::{Incoming, for_each_line};
@@ -23,6 +24,8 @@ use crate::event::{self, Event, EventReceiver, EventSender};
 use crate::process::ProcessCommand;
 use crate::process::child::RunFiles;
 use crate::process::source::{check, spec};
+
+const CLOSED_EARLY: &str = "The destination closed its input before everything was sent.";
 
 /// Any Airbyte destination executable as a [`DynDestination`].
 #[derive(Debug, Clone)]
@@ -72,9 +75,18 @@ impl DynDestination for ProcessDestination {
         let (lines, mut queued) = event::channel(context.events().budget().clone(), progress);
         let encoder = Encoder::new(stdin, context.secrets().clone());
         let writing = tokio::task::spawn_blocking(move || encoder.run(&mut queued));
-        let counting = Count::new(&args.catalog).forward(events, lines, context.clone());
+        let is_over = CancellationToken::new();
+        let counting =
+            Count::new(&args.catalog).forward(events, lines, context.clone(), is_over.clone());
         let (output, who) = (context.clone(), self.command.name().to_owned());
-        let reading = running.finish(context, move |stdout| pass_on(stdout, &who, &output));
+        let reading = async {
+            let read = running
+                .finish(context, move |stdout| pass_on(stdout, &who, &output))
+                .await;
+            // Nobody takes records any more, however long the source is silent.
+            is_over.cancel();
+            read
+        };
         let (counted, read, written) = tokio::join!(counting, reading, writing);
 
         let (failure, status) = read?;
@@ -88,8 +100,11 @@ impl DynDestination for ProcessDestination {
             }));
         }
         let written = written.system_error("The thread that feeds the destination crashed.")?;
-        written.transient_error("The destination closed its input before everything was sent.")?;
-        Ok(counted?.report())
+        written.transient_error(CLOSED_EARLY)?;
+        match counted? {
+            count if count.is_cut_short => Err(ConnectorError::transient(CLOSED_EARLY)),
+            count => Ok(count.report()),
+        }
     }
 }
 
@@ -114,6 +129,8 @@ fn pass_on(stdout: &mut dyn Read, who: &str, context: &Context) -> Result<Option
 struct Count {
     index: HashMap<StreamDescriptor, usize>,
     streams: Vec<StreamReport>,
+    /// The destination ended before the events did.
+    is_cut_short: bool,
 }
 
 impl Count {
@@ -130,6 +147,7 @@ impl Count {
         Self {
             index: index.collect(),
             streams,
+            is_cut_short: false,
         }
     }
 
@@ -138,11 +156,16 @@ impl Count {
         mut events: EventReceiver,
         lines: EventSender,
         context: Context,
+        is_over: CancellationToken,
     ) -> Result<Self> {
         loop {
             let event = tokio::select! {
                 biased;
                 () = context.stop().cancelled() => return Ok(self),
+                () = is_over.cancelled() => {
+                    self.is_cut_short = true;
+                    return Ok(self);
+                }
                 event = events.recv() => event,
             };
             let sent = match event {

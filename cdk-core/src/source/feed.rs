@@ -66,13 +66,25 @@ impl GlobalSink {
         shared: Option<RawJson>,
         streams: Vec<(StreamDescriptor, RawJson)>,
     ) -> Result<()> {
-        self.flush().await?;
-        let waiting = self.0.runs.iter().filter_map(|(name, run)| {
-            let state = run.take_unsent()?;
-            Some((name.clone(), state))
-        });
-        let parts = waiting.chain(streams).collect();
+        // The writers' checkpoints are taken before the flush, so that their rows go with it.
+        let (mut turns, mut waiting) = (Vec::new(), Vec::new());
+        for (name, run) in &self.0.runs {
+            let (turn, checkpoint) = run.take_turn().await;
+            turns.push(turn);
+            waiting.extend(checkpoint.map(|checkpoint| (name, run, checkpoint)));
+        }
+        for run in self.0.runs.values() {
+            run.flush_all().await?;
+        }
+        let parts = waiting
+            .iter()
+            .map(|(name, _, checkpoint)| ((*name).clone(), checkpoint.state.clone()));
+        let parts = parts.chain(streams).collect();
         self.0.state.update(&self.0.context, shared, parts)?;
+        waiting
+            .iter()
+            .for_each(|(_, run, checkpoint)| run.was_sent(checkpoint));
+        drop(turns);
         match self.0.context.stop().is_cancelled() {
             true => Err(ConnectorError::stopped()),
             false => Ok(()),

@@ -138,7 +138,8 @@ pub(super) const NO_CURSOR_KEY: &str = "__ab_no_cursor_state_message";
 
 /// The mark and the empty object tell that there is nothing to resume from.
 fn says_nothing(state: &RawJson) -> bool {
-    state.get().contains(NO_CURSOR_KEY) || *state == RawJson::empty_object()
+    let keys = state.parse_as::<HashMap<String, RawJson>>();
+    keys.is_ok_and(|keys| keys.keys().all(|key| key == NO_CURSOR_KEY))
 }
 
 const SHAPE: &str = "The state is not a JSON list of Airbyte state messages. Give the list that an \

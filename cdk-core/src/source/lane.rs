@@ -37,7 +37,7 @@ impl Lane {
             open.rows.stamp(self.run.context.now_ms());
         }
         add(&mut open.rows)?;
-        Ok(open.rows.bytes() >= self.run.settings.batch_bytes)
+        Ok(open.rows.held_bytes() >= self.run.settings.batch_bytes)
     }
 
     /// Notes a checkpoint after the rows added so far; true when it should be flushed now.

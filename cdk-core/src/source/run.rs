@@ -197,8 +197,17 @@ impl StreamRun {
     }
 
     /// Takes the state that waits to be sent, for a GLOBAL state that is about to be.
-    pub(super) fn take_unsent(&self) -> Option<RawJson> {
-        self.lock().unsent.take().map(|checkpoint| checkpoint.state)
+    /// What waits to be sent, and the turn to send it: nobody else sends a state of this stream meanwhile.
+    pub(super) async fn take_turn(&self) -> (tokio::sync::MutexGuard<'_, ()>, Option<Checkpoint>) {
+        let turn = self.publishing.lock().await;
+        (turn, self.lock().unsent.clone())
+    }
+
+    /// A checkpoint was sent; a newer one keeps waiting.
+    pub(super) fn was_sent(&self, checkpoint: &Checkpoint) {
+        self.lock()
+            .unsent
+            .take_if(|waiting| waiting.number == checkpoint.number);
     }
 
     /// Sends the released state if it is due or `force` says so.

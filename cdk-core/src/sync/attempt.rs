@@ -10,6 +10,7 @@ use airbyte_protocol::{
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::instrument::WithSubscriber;
 
 use crate::budget::MemoryBudget;
@@ -17,7 +18,7 @@ use crate::context::Context;
 use crate::decode::relog;
 use crate::destination::{DynDestination, StreamEnd, WriteArgs, WriteReport};
 use crate::error::{ConnectorError, Result};
-use crate::event::{self, Event, EventReceiver, EventSender};
+use crate::event::{self, Delivery, Event, EventReceiver, EventSender};
 use crate::source::{DynSource, ReadArgs};
 use crate::sync::builder::Parts;
 use crate::sync::event::{SyncEvent, SyncSide};
@@ -52,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) written: WriteReport,
     /// Failures that name their stream.
     pub(super) failures: HashMap<StreamDescriptor, ConnectorError>,
+    /// The first failure that the source reported without a stream.
+    unattributed: Option<ConnectorError>,
     /// The failure of the attempt as a whole.
     pub(super) error: Option<ConnectorError>,
 }
@@ -103,11 +106,11 @@ impl Attempt<'_> {
         );
         let reading = Side {
             what: "source",
-            task: reading,
+            task: AbortOnDropHandle::new(reading),
         };
         let writing = Side {
             what: "destination",
-            task: writing,
+            task: AbortOnDropHandle::new(writing),
         };
 
         let mut outcome = Outcome::default();
@@ -116,6 +119,7 @@ impl Attempt<'_> {
             attempt: self,
             outcome: &mut outcome,
             configs,
+            is_config_lost: false,
         };
         let pumping = pump.run(from_source, to_destination, reading, &source_stop);
         let mut keeper = Keeper {
@@ -160,10 +164,16 @@ impl Attempt<'_> {
         // failed destination caused.
         let is_news = outcome.failures.is_empty() && destination_error.is_none();
         let is_stopped = self.parts.stop.is_cancelled();
+        let has_failed = read.is_err();
         let source_error = read
             .err()
             .filter(|error| is_news && (is_stopped || !error.is_stop()));
-        outcome.error = keeper_failure.or(destination_error).or(source_error);
+        // A trace of a source that succeeds all the same is no failure.
+        let unattributed = outcome.unattributed.take().filter(|_| has_failed);
+        outcome.error = keeper_failure
+            .or(destination_error)
+            .or(source_error)
+            .or(unattributed);
         outcome
     }
 
@@ -191,7 +201,8 @@ impl Attempt<'_> {
 /// A connector's task.
 struct Side<T> {
     what: &'static str,
-    task: tokio::task::JoinHandle<Result<T>>,
+    /// A sync that is dropped takes its connectors along.
+    task: AbortOnDropHandle<Result<T>>,
 }
 
 impl<T> Side<T> {
@@ -210,6 +221,8 @@ struct Pump<'a> {
     attempt: &'a Attempt<'a>,
     outcome: &'a mut Outcome,
     configs: tokio::sync::mpsc::UnboundedSender<ConfigChange>,
+    /// A changed config could not be saved.
+    is_config_lost: bool,
 }
 
 /// A changed config on its way to the store.
@@ -279,7 +292,9 @@ impl Pump<'_> {
             }
             Event::Message(message) => self.message(*message, destination).await,
             Event::Delivered(delivery) => {
-                delivery.confirm();
+                if !self.is_config_lost {
+                    delivery.confirm();
+                }
                 Ok(())
             }
         }
@@ -313,8 +328,9 @@ impl Pump<'_> {
                 stream = error.stream().map(tracing::field::display),
                 "{error}"
             );
-            if let Some(stream) = error.stream().cloned() {
-                self.outcome.failures.entry(stream).or_insert(error);
+            match error.stream().cloned() {
+                Some(stream) => drop(self.outcome.failures.entry(stream).or_insert(error)),
+                None => drop(self.outcome.unattributed.get_or_insert(error)),
             }
         }
         if let Some(estimate) = &trace.estimate {
@@ -343,27 +359,25 @@ impl Pump<'_> {
         destination.message(AirbyteMessage::Trace(trace))
     }
 
-    /// Returns once the config is saved: the source may wait for that before it uses a credential.
-    async fn save_config(&self, config: RawJson) {
+    /// Returns once the config is saved: the source may wait for that before it uses a credential. When it
+    /// can't be saved, nobody who waits is told that it was.
+    async fn save_config(&mut self, config: RawJson) {
         let (saved, done) = tokio::sync::oneshot::channel();
         let change = ConfigChange {
             side: SyncSide::Source,
             config,
             saved,
         };
-        if self.configs.send(change).is_ok() {
-            // An error means that saving failed, which ends the attempt by itself.
-            let _ = done.await;
-        }
+        let is_saved = self.configs.send(change).is_ok() && done.await.is_ok();
+        self.is_config_lost |= !is_saved;
     }
 
     fn unknown(&mut self, name: &StreamDescriptor) -> ConnectorError {
-        let error = ConnectorError::system(format!(
-            "The source emitted records of stream {name}, which it was not asked for."
-        ));
-        let copy = ConnectorError::system(error.message().to_owned());
-        self.outcome.failures.entry(name.clone()).or_insert(copy);
-        error
+        let text =
+            format!("The source emitted records of stream {name}, which it was not asked for.");
+        let error = ConnectorError::system(text.clone());
+        self.outcome.unattributed.get_or_insert(error);
+        ConnectorError::system(text)
     }
 
     fn tell(&self, event: SyncEvent) {
@@ -397,7 +411,7 @@ impl Keeper<'_> {
                 Some(change) = configs.recv() => self.config(change, stop_source).await,
                 result = destination.join(), if ended.is_none() => {
                     // Whatever it said, nothing takes records any more.
-                    if result.is_err() { stop_source.cancel(); }
+                    stop_source.cancel();
                     ended = Some(result);
                     states.close();
                 }
@@ -416,19 +430,24 @@ impl Keeper<'_> {
         states: &mut EventReceiver,
         stop_source: &CancellationToken,
     ) {
-        let mut taken = 0;
+        let (mut taken, mut deliveries) = (0, Vec::new());
         let mut next = Some(first);
         while let Some(event) = next {
             match event {
                 Event::Message(message) => taken += usize::from(self.message(*message)),
-                Event::Delivered(delivery) => delivery.confirm(),
+                Event::Delivered(delivery) => deliveries.push(delivery),
                 Event::Records(_) => {}
             }
             next = states.try_recv();
         }
-        if taken > 0 && self.save(stop_source).await {
+        if taken > 0 {
+            if !self.save(stop_source).await {
+                // Whoever waits for a delivery must not go on as if it was saved.
+                return;
+            }
             (self.attempt.parts.on_event)(SyncEvent::StateSaved { states: taken });
         }
+        deliveries.into_iter().for_each(Delivery::confirm);
     }
 
     /// True when there is something to save.

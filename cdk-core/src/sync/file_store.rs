@@ -81,10 +81,14 @@ impl StateStore for FileStateStore {
         let path = self.path(connection);
         let text = serde_json::to_vec_pretty(saved)
             .system_error("The state could not be written as JSON.")?;
-        replace(&path, &text).config_error(format!(
-            "The state file {} can't be written. Check free space and permissions; the sync can't go on \
-             without its state.",
-            path.display()
+        let shown = path.display().to_string();
+        let replaced = tokio::task::spawn_blocking(move || replace(&path, &text));
+        let replaced = replaced
+            .await
+            .system_error("The thread that keeps the state crashed.")?;
+        replaced.config_error(format!(
+            "The state file {shown} can't be written. Check free space and permissions; the sync can't go \
+             on without its state."
         ))
     }
 }

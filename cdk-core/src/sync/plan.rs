@@ -165,27 +165,24 @@ pub(super) fn assign_generations(
     for stream in streams {
         let has_state = saved.input_state().stream(&stream.name).is_some();
         let has_key = stream.configured.key().is_some_and(|key| !key.is_empty());
-        let replaces = stream.mode.is_overwrite() || stream.is_refresh;
         let is_full = stream.mode.source() == SyncMode::FullRefresh || stream.is_refresh;
         let entry = saved.stream_mut(&stream.name);
+        // An interrupted refresh stays one until it is complete, even when this run does not ask for it.
+        let is_replacing_still = entry.is_unfinished && entry.is_replacing;
+        let replaces = stream.mode.is_overwrite() || stream.is_refresh || is_replacing_still;
         let can_merge = !replaces || (capabilities.can_resume_overwrite && has_key);
         let goes_on = entry.is_unfinished && has_state && can_merge;
         let starts_over = (is_full || entry.is_unfinished) && !goes_on;
         if starts_over || entry.generation_id == 0 {
             entry.generation_id += 1;
         }
-        // An interrupted refresh stays one until it is complete, even when the next run does not ask again.
-        let is_unfinished_refresh = entry.is_unfinished && !is_full;
-        entry.is_unfinished = is_full || is_unfinished_refresh;
+        entry.is_unfinished = is_full || is_replacing_still;
+        entry.is_replacing = replaces;
         let generation = entry.generation_id;
         if starts_over {
             saved.forget(&stream.name);
         }
-        let minimum = if replaces || is_unfinished_refresh {
-            generation
-        } else {
-            0
-        };
+        let minimum = if replaces { generation } else { 0 };
         stream.configured.generation_id = Some(generation);
         stream.configured.minimum_generation_id = Some(minimum);
         stream.configured.sync_id = Some(sync_id);
@@ -362,5 +359,32 @@ mod tests {
         );
         remember(&mut saved, "keyed");
         assert_eq!(run(&mut saved, &selection, true), (2, 2, true));
+    }
+
+    #[test]
+    fn an_interrupted_refresh_starts_over_where_rows_can_not_be_merged() {
+        let mut saved = SavedConnection::default();
+        let selection = StreamSelection::new("keyed")
+            .with_mode(Mode::IncrementalAppend)
+            .with_cursor("at");
+        run(&mut saved, &selection, false);
+        remember(&mut saved, "keyed");
+        let refreshed = selection.clone().refreshed();
+        assert_eq!(run(&mut saved, &refreshed, false), (2, 2, false));
+        remember(&mut saved, "keyed");
+        // Without its state: what was staged before is not there to be joined.
+        assert_eq!(run(&mut saved, &selection, false), (3, 3, false));
+    }
+
+    #[test]
+    fn an_interrupted_append_never_becomes_a_replacement() {
+        let mut saved = SavedConnection::default();
+        let append = StreamSelection::new("keyed").with_mode(Mode::FullRefreshAppend);
+        assert_eq!(run(&mut saved, &append, true), (1, 0, false));
+        remember(&mut saved, "keyed");
+        let incremental = StreamSelection::new("keyed")
+            .with_mode(Mode::IncrementalAppend)
+            .with_cursor("at");
+        assert_eq!(run(&mut saved, &incremental, true), (1, 0, true));
     }
 }

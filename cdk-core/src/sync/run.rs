@@ -26,6 +26,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn check(sync: &Sync) -> Result<()> {
+    let _lease = sync.store.acquire(&sync.parts.connection).await?;
     let mut saved = sync
         .store
         .load(&sync.parts.connection)
@@ -71,23 +72,38 @@ async fn call<T>(
     let work = work(context);
     tokio::pin!(work);
     loop {
-        let event = tokio::select! {
-            ended = &mut work => return ended,
-            Some(event) = received.recv() => event,
-        };
-        match event {
-            Event::Delivered(delivery) => delivery.confirm(),
-            Event::Message(message) => {
-                if let AirbyteMessage::Control(control) = *message
-                    && let Some(body) = control.connector_config
-                {
-                    remember_config(sync, side, saved, body.config);
-                    sync.store.save(&sync.parts.connection, saved).await?;
+        tokio::select! {
+            ended = &mut work => {
+                // What it emitted in its last step counts too.
+                while let Some(event) = received.try_recv() {
+                    take(sync, side, saved, event).await?;
                 }
+                return ended;
             }
-            Event::Records(_) => {}
+            Some(event) = received.recv() => take(sync, side, saved, event).await?,
         }
     }
+}
+
+async fn take(
+    sync: &Sync,
+    side: SyncSide,
+    saved: &mut SavedConnection,
+    event: Event,
+) -> Result<()> {
+    match event {
+        Event::Delivered(delivery) => delivery.confirm(),
+        Event::Message(message) => {
+            if let AirbyteMessage::Control(control) = *message
+                && let Some(body) = control.connector_config
+            {
+                remember_config(sync, side, saved, body.config);
+                sync.store.save(&sync.parts.connection, saved).await?;
+            }
+        }
+        Event::Records(_) => {}
+    }
+    Ok(())
 }
 
 fn remember_config(sync: &Sync, side: SyncSide, saved: &mut SavedConnection, current: RawJson) {
@@ -239,6 +255,8 @@ impl<'a> Course<'a> {
         self.streams = closed;
         self.streams.append(&mut open);
         self.source_config = effective(&self.sync.source_config, &mut saved.source_config)?;
+        let given = &self.sync.destination_config;
+        self.destination_config = effective(given, &mut saved.destination_config)?;
         self.sync
             .store
             .save(&self.sync.parts.connection, saved)
@@ -329,7 +347,7 @@ impl<'a> Course<'a> {
             totals.waits.source += written.idle;
             totals.waits.destination += written.busy;
         }
-        for stream in &self.streams {
+        for stream in self.open_streams() {
             let failure = outcome.failures.get(&stream.name);
             let totals = self.totals.entry(stream.name.clone()).or_default();
             totals.error = failure.map(|error| error.message().to_owned());

@@ -1,6 +1,7 @@
 //! Where a sync keeps what it must remember between runs.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 
 use airbyte_protocol::{AirbyteStateMessage, RawJson, StreamDescriptor};
 use async_trait::async_trait;
@@ -40,6 +41,9 @@ pub struct SavedStream {
     /// True between the start of a full refresh and its success.
     #[serde(default)]
     pub is_unfinished: bool,
+    /// True when that refresh is to replace what the destination has.
+    #[serde(default)]
+    pub is_replacing: bool,
 }
 
 /// A config that a connector changed.
@@ -63,41 +67,41 @@ impl SavedConnection {
         InputState::from_messages(self.state.iter().cloned())
     }
 
-    /// Takes a newer state in: it replaces the older one of its stream, or all of them.
+    /// Takes a newer state in. It replaces what it speaks of: a STREAM state its stream, a GLOBAL state the
+    /// shared part and the streams it names, a LEGACY state everything.
     pub fn apply(&mut self, state: AirbyteStateMessage) {
-        match state
-            .stream
-            .as_ref()
-            .map(|stream| stream.stream_descriptor.clone())
-        {
-            Some(name) => {
-                self.state.retain(|old| {
-                    old.stream
-                        .as_ref()
-                        .is_some_and(|stream| stream.stream_descriptor != name)
-                });
+        if let Some(stream) = &state.stream {
+            self.forget(&stream.stream_descriptor);
+        } else if let Some(global) = &state.global {
+            self.state.retain(|old| old.stream.is_some());
+            let named = global.stream_states.iter();
+            for name in named.map(|stream| stream.stream_descriptor.clone()) {
+                self.forget(&name);
             }
-            None => self.state.clear(),
+        } else {
+            self.state.clear();
         }
         self.state.push(state);
     }
 
-    /// Forgets the state of one stream, also inside a GLOBAL one.
+    /// Forgets the state of one stream, also inside a GLOBAL or LEGACY one.
     pub fn forget(&mut self, name: &StreamDescriptor) {
         self.state.retain(|state| {
-            state
-                .stream
-                .as_ref()
-                .is_none_or(|stream| stream.stream_descriptor != *name)
+            let stream = state.stream.as_ref();
+            stream.is_none_or(|stream| stream.stream_descriptor != *name)
         });
-        for global in self
-            .state
-            .iter_mut()
-            .filter_map(|state| state.global.as_mut())
-        {
-            global
-                .stream_states
-                .retain(|stream| stream.stream_descriptor != *name);
+        for state in &mut self.state {
+            if let Some(global) = &mut state.global {
+                let streams = &mut global.stream_states;
+                streams.retain(|stream| stream.stream_descriptor != *name);
+            }
+            if let Some(data) = &mut state.data
+                && let Ok(mut by_name) = data.parse_as::<BTreeMap<String, RawJson>>()
+                && by_name.remove(&name.name).is_some()
+                && let Ok(rest) = RawJson::from_serialize(&by_name)
+            {
+                *data = rest;
+            }
         }
     }
 
@@ -110,6 +114,7 @@ impl SavedConnection {
                 stream,
                 generation_id: 0,
                 is_unfinished: false,
+                is_replacing: false,
             });
             self.streams.len() - 1
         });
@@ -136,6 +141,7 @@ pub trait StateStore: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use airbyte_protocol::AirbyteStreamState;
 
     fn state(name: &str, id: i64) -> AirbyteStateMessage {
         AirbyteStateMessage::stream(
@@ -151,9 +157,35 @@ mod tests {
             saved.apply(state(name, id));
         }
         assert_eq!(saved.state, [state("b", 2), state("a", 3)]);
-        let global = AirbyteStateMessage::global(Some(RawJson::empty_object()), vec![]);
-        saved.apply(global.clone());
-        assert_eq!(saved.state, [global]);
+    }
+
+    #[test]
+    fn global_and_stream_states_stand_beside_each_other() {
+        let (a, b) = (StreamDescriptor::new("a"), StreamDescriptor::new("b"));
+        let one = |id: i64| Some(RawJson::from_serialize(&id).unwrap());
+        let global = |id: i64| {
+            let parts = vec![AirbyteStreamState::new(a.clone(), one(id))];
+            AirbyteStateMessage::global(one(id), parts)
+        };
+        let mut saved = SavedConnection::default();
+        for newer in [state("a", 1), global(2), state("b", 3), global(4)] {
+            saved.apply(newer);
+        }
+        let input = saved.input_state();
+        assert_eq!(input.shared(), one(4).as_ref());
+        assert_eq!(input.stream(&a), one(4).as_ref());
+        assert_eq!(input.stream(&b), one(3).as_ref());
+    }
+
+    #[test]
+    fn a_stream_is_forgotten_in_legacy_states_too() {
+        let mut saved = SavedConnection::default();
+        let data = RawJson::parse(r#"{"a":{"at":1},"b":{"at":2}}"#.to_owned()).unwrap();
+        saved.apply(AirbyteStateMessage::legacy(data));
+        saved.forget(&StreamDescriptor::new("a"));
+        let input = saved.input_state();
+        assert!(input.stream(&StreamDescriptor::new("a")).is_none());
+        assert!(input.stream(&StreamDescriptor::new("b")).is_some());
     }
 
     #[test]
