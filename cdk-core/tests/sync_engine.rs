@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use airbyte_protocol::StreamDescriptor;
-use cdk_core::ConnectorError;
 use cdk_core::sync::{
     MemoryStateStore, Mode, Namespace, StateStore, StreamSelection, Sync, SyncBuilder, SyncEvent,
     SyncStatus,
 };
+use cdk_core::{ConnectorError, FixedClock};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -353,4 +353,25 @@ async fn what_is_missing_or_impossible_is_said_before_anything_moves() {
     let text = sync(json!({}), deduped).await;
     assert!(text.contains("has no mode overwrite_dedup"), "{text}");
     assert!(database.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_overwrite_without_its_state_replaces_what_another_connection_left() {
+    let database = Database::default();
+    for (at, count) in [(1_000, 10), (2_000, 5)] {
+        // Each with a store of its own, as after a lost state.
+        builder(
+            CountingSource::new(["a"]),
+            json!({"count": count}),
+            &database,
+        )
+        .clock(FixedClock::new(at))
+        .stream(with_mode("a", Mode::FullRefreshOverwrite))
+        .build()
+        .unwrap()
+        .run()
+        .await
+        .unwrap();
+    }
+    assert_eq!(database.ids("a"), (0..5).collect::<Vec<_>>());
 }

@@ -66,14 +66,26 @@ fn generations_go_on_after_a_reset() {
         5,
         "streams: [{name: users, mode: full_refresh_overwrite}]\n",
     );
+    let generation = || desk.query("SELECT max(_airbyte_generation_id) FROM users");
     desk.sync(&["-q"]).assert_ok();
+    let first = generation();
     desk.sync(&["-q"]).assert_ok();
     desk.cdk(&["state", "reset", "connection.yaml"]).assert_ok();
     desk.sync(&["-q"]).assert_ok();
-    assert_eq!(
-        desk.query("SELECT max(_airbyte_generation_id) FROM users"),
-        3
+    assert_eq!(generation(), first + 2);
+}
+
+#[test]
+fn an_overwrite_replaces_what_another_connection_or_a_lost_state_left() {
+    let desk = Desk::with_faker(
+        5,
+        "streams: [{name: users, mode: full_refresh_overwrite}]\n",
     );
+    for _ in 0..3 {
+        desk.sync(&["-q"]).assert_ok();
+        std::fs::remove_dir_all(desk.path(".cdk")).unwrap();
+    }
+    assert_eq!(desk.query("SELECT count(*) FROM users"), 5);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use airbyte_protocol::{
     AirbyteCatalog, AirbyteStream, ConfiguredAirbyteCatalog, ConfiguredAirbyteStream,
-    StreamDescriptor, SyncMode,
+    DestinationSyncMode, StreamDescriptor, SyncMode,
 };
 
 use crate::destination::Capabilities;
@@ -25,6 +25,7 @@ pub(super) struct PlannedStream {
 pub(super) fn choose(
     catalog: &AirbyteCatalog,
     selections: &[StreamSelection],
+    modes: &[DestinationSyncMode],
 ) -> Result<Vec<PlannedStream>> {
     if catalog.streams.is_empty() {
         let text = "The source has no streams. Check its config and the user's rights.";
@@ -32,12 +33,13 @@ pub(super) fn choose(
     }
     if selections.is_empty() {
         let all = catalog.streams.iter();
-        let all = all.map(|stream| plan_stream(stream, &StreamSelection::new(stream.name.clone())));
+        let all = all
+            .map(|stream| plan_stream(stream, &StreamSelection::new(stream.name.clone()), modes));
         return all.collect();
     }
     let mut planned: Vec<PlannedStream> = Vec::new();
     for selection in selections {
-        let stream = plan_stream(find(catalog, &selection.stream)?, selection)?;
+        let stream = plan_stream(find(catalog, &selection.stream)?, selection, modes)?;
         if planned.iter().any(|other| other.name == stream.name) {
             return Err(ConnectorError::config(format!(
                 "Stream {} is selected twice. Select it once.",
@@ -81,14 +83,21 @@ fn find<'a>(catalog: &'a AirbyteCatalog, wanted: &StreamDescriptor) -> Result<&'
     }
 }
 
-fn plan_stream(stream: &AirbyteStream, selection: &StreamSelection) -> Result<PlannedStream> {
+fn plan_stream(
+    stream: &AirbyteStream,
+    selection: &StreamSelection,
+    modes: &[DestinationSyncMode],
+) -> Result<PlannedStream> {
     let name = stream.descriptor();
-    let mode = selection.mode.unwrap_or_else(|| Mode::default_for(stream));
+    let mode = selection
+        .mode
+        .unwrap_or_else(|| default_mode(stream, modes));
     let mut configured =
         ConfiguredAirbyteStream::new(stream.clone(), mode.source(), mode.destination());
     configured.cursor_field.clone_from(&selection.cursor_field);
     configured.primary_key.clone_from(&selection.primary_key);
     let problem = mode_problem(stream, mode)
+        .or_else(|| destination_problem(mode, modes))
         .or_else(|| cursor_problem(&configured))
         .or_else(|| key_problem(&configured, mode));
     match problem {
@@ -103,6 +112,25 @@ fn plan_stream(stream: &AirbyteStream, selection: &StreamSelection) -> Result<Pl
             Err(ConnectorError::config(text).with_stream(&name))
         }
     }
+}
+
+/// The stream's default mode, if the destination has it.
+fn default_mode(stream: &AirbyteStream, modes: &[DestinationSyncMode]) -> Mode {
+    let mode = Mode::default_for(stream);
+    match modes.contains(&mode.destination()) {
+        true => mode,
+        false => Mode::FullRefreshOverwrite,
+    }
+}
+
+/// Said before anything is read, not when the destination is opened.
+fn destination_problem(mode: Mode, modes: &[DestinationSyncMode]) -> Option<String> {
+    let wanted = mode.destination();
+    (!modes.contains(&wanted)).then(|| {
+        let known: Vec<_> = modes.iter().map(ToString::to_string).collect();
+        let known = known.join(", ");
+        format!("the destination has no mode {wanted}; choose one that is {known}.")
+    })
 }
 
 fn mode_problem(stream: &AirbyteStream, mode: Mode) -> Option<String> {
@@ -156,10 +184,14 @@ fn unknown_field(configured: &ConfiguredAirbyteStream, path: &[String]) -> Optio
 /// A full refresh is a new generation; its rows replace the older ones once complete (overwrite), or
 /// join them (append). An interrupted one goes on where its state stands, if the destination kept what
 /// was staged and can merge rows that come twice by their key. Otherwise it starts over.
+///
+/// `first_generation` must be one that no other connection has given to a destination before, or what
+/// that one left there would pass for an attempt of this one; the time is.
 pub(super) fn assign_generations(
     streams: &mut [PlannedStream],
     saved: &mut SavedConnection,
     capabilities: &Capabilities,
+    first_generation: i64,
 ) {
     let sync_id = saved.sync_id;
     for stream in streams {
@@ -173,7 +205,9 @@ pub(super) fn assign_generations(
         let can_merge = !replaces || (capabilities.can_resume_overwrite && has_key);
         let goes_on = entry.is_unfinished && has_state && can_merge;
         let starts_over = (is_full || entry.is_unfinished) && !goes_on;
-        if starts_over || entry.generation_id == 0 {
+        if entry.generation_id == 0 {
+            entry.generation_id = first_generation.max(1);
+        } else if starts_over {
             entry.generation_id += 1;
         }
         entry.is_unfinished = is_full || is_replacing_still;
@@ -230,7 +264,7 @@ mod tests {
     }
 
     fn refused(selection: StreamSelection) -> String {
-        choose(&catalog(), &[selection])
+        choose(&catalog(), &[selection], DestinationSyncMode::ALL)
             .unwrap_err()
             .message()
             .to_owned()
@@ -273,7 +307,7 @@ mod tests {
         let selection = StreamSelection::new("plain")
             .with_mode(Mode::FullRefreshOverwrite)
             .with_cursor("whatever");
-        assert!(choose(&catalog(), &[selection]).is_ok());
+        assert!(choose(&catalog(), &[selection], DestinationSyncMode::ALL).is_ok());
     }
 
     /// Plans one run of a stream and returns (generation, minimum, whether its state was kept).
@@ -282,10 +316,15 @@ mod tests {
         selection: &StreamSelection,
         can_resume: bool,
     ) -> (i64, i64, bool) {
-        let mut streams = choose(&catalog(), std::slice::from_ref(selection)).unwrap();
+        let mut streams = choose(
+            &catalog(),
+            std::slice::from_ref(selection),
+            DestinationSyncMode::ALL,
+        )
+        .unwrap();
         let mut capabilities = Capabilities::new([DestinationSyncMode::Append]);
         capabilities.can_resume_overwrite = can_resume;
-        assign_generations(&mut streams, saved, &capabilities);
+        assign_generations(&mut streams, saved, &capabilities, 1);
         let configured = &streams[0].configured;
         let kept = saved.input_state().stream(&streams[0].name).is_some();
         (

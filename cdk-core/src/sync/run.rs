@@ -165,14 +165,15 @@ impl<'a> Course<'a> {
         drop(wait);
         // Discovery may have rotated a credential.
         let source_config = effective(&sync.source_config, &mut saved.source_config)?;
-        let mut streams = plan::choose(&catalog, &sync.parts.selections)?;
+        let ask = async |context: Context| sync.destination.capabilities_dyn(&context).await;
+        let capabilities = call(sync, SyncSide::Destination, saved, ask).await?;
+        let selections = &sync.parts.selections;
+        let mut streams = plan::choose(&catalog, selections, &capabilities.sync_modes)?;
         let (namespace, prefix) = (&sync.parts.namespace, &sync.parts.prefix);
         let names = streams.iter().map(|stream| stream.name.clone());
         let names = NameMap::new(names, namespace, prefix)?;
-        let ask = async |context: Context| sync.destination.capabilities_dyn(&context).await;
-        let capabilities = call(sync, SyncSide::Destination, saved, ask).await?;
         saved.sync_id += 1;
-        plan::assign_generations(&mut streams, saved, &capabilities);
+        plan::assign_generations(&mut streams, saved, &capabilities, started_at_ms);
         // A crash from here on finds its generations.
         sync.store.save(&sync.parts.connection, saved).await?;
         Ok(Self {
@@ -251,7 +252,7 @@ impl<'a> Course<'a> {
         let (mut open, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.streams)
             .into_iter()
             .partition(is_open);
-        plan::assign_generations(&mut open, saved, &self.capabilities);
+        plan::assign_generations(&mut open, saved, &self.capabilities, self.started_at_ms);
         self.streams = closed;
         self.streams.append(&mut open);
         self.source_config = effective(&self.sync.source_config, &mut saved.source_config)?;

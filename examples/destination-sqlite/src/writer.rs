@@ -1,6 +1,6 @@
 //! Writes the rows of one stream to its table.
 
-use cdk_core::destination::columns::{Cell, Columns, RowReader};
+use cdk_core::destination::columns::{Cell, Columns, FieldChange, RowReader};
 use cdk_core::destination::meta_columns::{MetaWriter, RawIds};
 use cdk_core::{ConnectorError, JsonRows, Result, Row};
 use rusqlite::Connection;
@@ -129,6 +129,7 @@ impl Writer {
         while let Some(row) = *next {
             self.reader.read(row.data, &mut cells)?;
             let changes = self.reader.changes();
+            self.check_key(changes)?;
             let is_changed = row.meta().is_some() || !changes.is_empty();
             let values = RowValues {
                 raw_id: self.ids.next_id().hyphenated().encode_lower(&mut id),
@@ -158,6 +159,23 @@ impl Writer {
             *next = rows.next();
         }
         Ok(())
+    }
+
+    /// A key that was nulled because it does not fit its column would merge the row with strangers.
+    fn check_key(&self, changes: &[FieldChange]) -> Result<()> {
+        let (true, Some(key)) = (self.table.is_deduped, &self.table.key) else {
+            return Ok(());
+        };
+        let Some(misfit) = changes.iter().find(|change| key.contains(&change.column)) else {
+            return Ok(());
+        };
+        let column = &self.columns.as_slice()[misfit.column];
+        Err(ConnectorError::config(format!(
+            "A row has a value in its primary key field `{}` that is not of the type the schema declares \
+             ({:?}), so it can't be told from other rows. Mend the schema or the data, or sync the stream \
+             without deduplication.",
+            column.name, column.data_type
+        )))
     }
 }
 

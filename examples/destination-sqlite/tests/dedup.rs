@@ -170,3 +170,26 @@ async fn a_key_or_cursor_that_is_no_column_is_a_config_error() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_its_column_is_refused_and_never_merged() {
+    let warehouse = Warehouse::new();
+    let properties = json!({"id": {"type": "integer"}, "v": {"type": "string"}});
+    let stream = StreamSpec::new("t", "append_dedup", properties).key(&["id"]);
+    let row = |id: Value| stream.record(1, json!({"id": id, "v": "x"}));
+    let messages = [
+        row(json!(1)),
+        stream.state(1),
+        row(json!("A")),
+        row(json!("B")),
+    ];
+    let output = warehouse.write(&[&stream], &messages).await;
+    assert_eq!(output.exit.code(), 1);
+    let error = output.error();
+    assert_eq!(error.failure_type, Some(FailureType::ConfigError));
+    assert!(
+        error.message.contains("primary key field `id`"),
+        "{}",
+        error.message
+    );
+}
