@@ -29,14 +29,20 @@ pub(crate) fn path(url: &str) -> Result<PathBuf> {
 /// Opens the file at byte `from`. Blocks.
 pub(crate) fn open(path: &Path, from: u64) -> Result<Opened> {
     let explain = |error: io::Error| explain(path, error);
-    let mut file = File::open(path).map_err(explain)?;
-    let metadata = file.metadata().map_err(explain)?;
-    if metadata.is_dir() {
+    // Asked before it is opened: opening a pipe waits for whoever writes to it.
+    let metadata = std::fs::metadata(path).map_err(explain)?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "a device or pipe"
+        };
         return Err(ConnectorError::config(format!(
-            "{} is a folder. Give the path of one file.",
+            "{} is {what}. Give the path of one file.",
             path.display()
         )));
     }
+    let mut file = File::open(path).map_err(explain)?;
     if from > 0 {
         file.seek(SeekFrom::Start(from)).map_err(explain)?;
     }

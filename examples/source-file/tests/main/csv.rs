@@ -296,6 +296,11 @@ async fn missing_files_and_folders_are_config_errors() {
         .await
         .status();
     assert!(message.contains("is a folder"), "{message}");
+    let (_, message) = folder
+        .check(&local(std::path::Path::new("/dev/zero"), "csv", &json!({})))
+        .await
+        .status();
+    assert!(message.contains("is a device or pipe"), "{message}");
 }
 
 #[tokio::test]
