@@ -22,17 +22,22 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Hands a buffer on to the next batch that is opened, if the budget has room for it meanwhile:
-    /// queued and kept bytes together never exceed it.
+    /// Hands a buffer on to the next batch that is opened, if the budget has room for it meanwhile. A few
+    /// are kept even when it has none: that is when they are asked for at once.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut buffers = self.budget.lock_buffers();
         let kept: usize = buffers.iter().map(Vec::capacity).sum();
-        if kept + buffer.capacity() <= self.budget.free.available_permits() {
+        let has_room = kept + buffer.capacity() <= self.budget.free.available_permits();
+        if has_room || (buffers.len() < ALWAYS_KEPT && buffer.capacity() <= ALWAYS_KEPT_BYTES) {
             buffers.push(buffer);
         }
     }
 }
+
+/// Kept beside a full budget, so they are few and none of them is huge.
+const ALWAYS_KEPT: usize = 4;
+const ALWAYS_KEPT_BYTES: usize = 2 << 20;
 
 impl MemoryBudget {
     /// The default: 64 MiB.
