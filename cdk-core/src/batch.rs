@@ -1,4 +1,4 @@
-//! The unit that moves: records of one stream, held as JSON text.
+//! The unit that moves: records of one stream, held as JSON text or as Arrow columns.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use airbyte_protocol::{AirbyteRecordMessageMeta, StreamDescriptor};
 use serde::Serialize;
 
+#[cfg(feature = "arrow")]
+use crate::arrow::ArrowRows;
 use crate::budget::Reservation;
 
 /// Records of one stream, in the order they were read.
@@ -22,6 +24,9 @@ pub struct RecordBatch {
 pub enum Rows {
     /// Record data as JSON text, one object a row.
     Json(JsonRows),
+    /// Record data as Arrow columns.
+    #[cfg(feature = "arrow")]
+    Arrow(ArrowRows),
 }
 
 impl RecordBatch {
@@ -30,6 +35,16 @@ impl RecordBatch {
         Self {
             stream,
             rows: Rows::Json(rows),
+            reservation: None,
+        }
+    }
+
+    /// A batch of Arrow columns.
+    #[cfg(feature = "arrow")]
+    pub fn from_arrow(stream: Arc<StreamDescriptor>, rows: ArrowRows) -> Self {
+        Self {
+            stream,
+            rows: Rows::Arrow(rows),
             reservation: None,
         }
     }
@@ -44,16 +59,22 @@ impl RecordBatch {
         &self.rows
     }
 
-    /// The records as JSON rows.
+    /// The records as JSON rows. Arrow columns are converted at the first call.
     pub fn json(&self) -> &JsonRows {
         match &self.rows {
             Rows::Json(rows) => rows,
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => rows.json(),
         }
     }
 
     /// Number of records.
     pub fn len(&self) -> usize {
-        self.json().len()
+        match &self.rows {
+            Rows::Json(rows) => rows.len(),
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => rows.len(),
+        }
     }
 
     /// True when there is no record.
@@ -61,9 +82,22 @@ impl RecordBatch {
         self.len() == 0
     }
 
-    /// Bytes of record data.
+    /// Bytes of record data: of its JSON text, or of its columns in memory.
     pub fn bytes(&self) -> usize {
-        self.json().bytes()
+        match &self.rows {
+            Rows::Json(rows) => rows.bytes(),
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => rows.bytes(),
+        }
+    }
+
+    /// Bytes of memory, about.
+    pub fn held_bytes(&self) -> usize {
+        match &self.rows {
+            Rows::Json(rows) => rows.held_bytes(),
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => rows.bytes(),
+        }
     }
 
     /// The same records under another stream name (namespace mapping, prefixes).
@@ -84,8 +118,7 @@ impl RecordBatch {
 
 impl Drop for RecordBatch {
     fn drop(&mut self) {
-        let Rows::Json(rows) = &mut self.rows;
-        if let Some(reservation) = &self.reservation {
+        if let (Rows::Json(rows), Some(reservation)) = (&mut self.rows, &self.reservation) {
             reservation.recycle(std::mem::take(&mut rows.text));
         }
     }
@@ -160,6 +193,13 @@ impl JsonRows {
         }
         self.end_row();
         Ok(())
+    }
+
+    /// Appends a row that `write` puts at the end of the text: one JSON object.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
+        self.end_row();
     }
 
     /// Copies the JSON text of an object as the next row. It is not parsed.

@@ -19,12 +19,13 @@ const GRACE: Duration = Duration::from_secs(6);
 #[derive(Debug, Clone)]
 pub struct Context(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     clock: Arc<dyn Clock>,
     secrets: Secrets,
     stop: CancellationToken,
     events: EventSender,
+    prefers_arrow: bool,
 }
 
 impl Context {
@@ -50,7 +51,23 @@ impl Context {
             secrets,
             stop,
             events,
+            prefers_arrow: false,
         }))
+    }
+
+    /// The same host, for a source whose destination [prefers Arrow batches](crate::Capabilities::prefers_arrow).
+    #[must_use]
+    pub fn with_arrow_preferred(self, prefers_arrow: bool) -> Self {
+        let inner = Arc::unwrap_or_clone(self.0);
+        Self(Arc::new(Inner {
+            prefers_arrow,
+            ..inner
+        }))
+    }
+
+    /// Whether whoever takes the records would rather have Arrow columns than JSON text.
+    pub fn prefers_arrow(&self) -> bool {
+        self.0.prefers_arrow
     }
 
     /// Milliseconds since the Unix epoch by the host's clock.

@@ -80,7 +80,7 @@ impl EventSender {
                 batch.stream()
             )
         });
-        let reservation = self.budget.reserve(batch.json().held_bytes()).await;
+        let reservation = self.budget.reserve(batch.held_bytes()).await;
         drop(wait);
         batch.hold(reservation);
     }

@@ -34,9 +34,13 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sqlite` | no | a state store of the engine in an SQLite file; builds SQLite from C |
+//! | `arrow` | no | batches as Apache Arrow columns beside JSON rows, converted where a side needs the other form: module `arrow` |
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod batch;
 pub mod budget;
+mod calendar;
 pub mod clock;
 pub mod config;
 pub mod context;

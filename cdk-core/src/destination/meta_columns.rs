@@ -7,6 +7,7 @@ use airbyte_protocol::{Change, ConfiguredAirbyteStream, StreamDescriptor};
 use uuid::Uuid;
 
 use crate::batch::Row;
+use crate::calendar::civil;
 use crate::destination::columns::{Columns, FieldChange};
 use crate::error::{ConnectorError, Result};
 
@@ -80,28 +81,6 @@ pub fn push_utc(out: &mut String, unix_ms: i64) {
     written
         .and_then(|()| out.write_fmt(rest))
         .expect("writing to a string does not fail");
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// Counts in eras of 400 years whose years begin in March, so that the leap day is the last of its year.
-fn civil(days: i64) -> (i64, i64, i64) {
-    const ERA_DAYS: i64 = 146_097;
-    let since_march = days + 719_468;
-    let era = since_march.div_euclid(ERA_DAYS);
-    let day_of_era = since_march.rem_euclid(ERA_DAYS);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / (ERA_DAYS - 1)) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
 }
 
 /// Writes the text of `_airbyte_meta`.

@@ -92,6 +92,9 @@ pub struct Capabilities {
     /// kept, rows that come again are merged by the stream's primary key, and when the generation
     /// became visible just before the cut, the run goes on in what is visible.
     pub can_resume_overwrite: bool,
+    /// It works on Arrow columns: sources in the same process that can make them are asked to. JSON rows
+    /// may arrive all the same.
+    pub prefers_arrow: bool,
 }
 
 impl Capabilities {
@@ -100,7 +103,15 @@ impl Capabilities {
         Self {
             sync_modes: sync_modes.into(),
             can_resume_overwrite: false,
+            prefers_arrow: false,
         }
+    }
+
+    /// It would rather have Arrow columns than JSON rows.
+    #[must_use]
+    pub fn with_arrow_preferred(mut self) -> Self {
+        self.prefers_arrow = true;
+        self
     }
 }
 

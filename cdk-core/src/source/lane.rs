@@ -40,6 +40,18 @@ impl Lane {
         Ok(open.rows.held_bytes() >= self.run.settings.batch_bytes)
     }
 
+    /// Queues Arrow rows as a batch of their own, behind the open rows.
+    #[cfg(feature = "arrow")]
+    pub(crate) async fn send_arrow(&self, rows: crate::arrow::ArrowRows) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.flush(false).await?;
+        let stream = Arc::clone(&self.run.descriptor);
+        let batch = RecordBatch::from_arrow(stream, rows);
+        self.run.send_batch(&self.rows, batch).await
+    }
+
     /// Notes a checkpoint after the rows added so far; true when it should be flushed now.
     pub(super) fn note_checkpoint(&self, checkpoint: Checkpoint) -> bool {
         let mut open = self.rows.lock();

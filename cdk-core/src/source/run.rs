@@ -120,6 +120,19 @@ impl StreamRun {
         self.send(lane.partition, &mut outgoing).await
     }
 
+    /// Queues a whole batch of a lane behind everything that it was given before.
+    #[cfg(feature = "arrow")]
+    pub(super) async fn send_batch(
+        &self,
+        lane: &LaneRows,
+        batch: crate::batch::RecordBatch,
+    ) -> Result<()> {
+        let mut outgoing = lane.outgoing.lock().await;
+        self.send(lane.partition, &mut outgoing).await?;
+        outgoing.batch = Some(batch);
+        self.send(lane.partition, &mut outgoing).await
+    }
+
     /// The same for all lanes.
     pub(super) async fn flush_all(&self) -> Result<()> {
         let lanes = {

@@ -83,6 +83,46 @@ impl RecordSink {
         }
     }
 
+    /// Whether whoever takes the records works on Arrow columns; see [`RecordSink::arrow`].
+    pub fn prefers_arrow(&self) -> bool {
+        self.lane.run.context.prefers_arrow()
+    }
+
+    /// Emits the rows of an Arrow batch, behind what was given before. Best of about a megabyte.
+    ///
+    /// Worth it where [`RecordSink::prefers_arrow`] says so; elsewhere the rows are converted to JSON. The
+    /// columns are named after the record's fields; [`crate::arrow`] says which types stand for what. A
+    /// system error for a type that it doesn't list.
+    #[cfg(feature = "arrow")]
+    pub async fn arrow(&mut self, batch: arrow_array::RecordBatch) -> Result<()> {
+        let rows = crate::arrow::ArrowRows::try_new(batch, self.lane.run.context.now_ms())
+            .map_err(|error| error.with_stream(self.stream()))?;
+        self.arrow_rows(rows).await
+    }
+
+    /// The same for rows some of which bring changes made to them on the way.
+    #[cfg(feature = "arrow")]
+    pub async fn arrow_rows(&mut self, rows: crate::arrow::ArrowRows) -> Result<()> {
+        if rows.bytes() <= self.lane.run.settings.max_record_bytes {
+            return self.lane.send_arrow(rows).await;
+        }
+        // One of the rows may be too large: the JSON path knows what to do.
+        for row in rows.json().iter() {
+            let extras = row.extras.cloned();
+            let is_full = self.lane.add(|rows| {
+                rows.push_raw(row.data);
+                if let Some(extras) = extras {
+                    rows.set_extras(extras);
+                }
+                self.bound(rows)
+            })?;
+            if is_full {
+                self.lane.flush(false).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Marks a point to resume from: `state` covers every record given to this sink so far (and, with
     /// ordered partitions, all earlier partitions).
     ///

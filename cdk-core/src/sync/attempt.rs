@@ -42,6 +42,8 @@ pub(super) struct Attempt<'a> {
     pub(super) names: &'a NameMap,
     pub(super) budget: &'a MemoryBudget,
     pub(super) progress: &'a Progress,
+    /// The destination takes Arrow columns.
+    pub(super) prefers_arrow: bool,
 }
 
 /// What an attempt came to.
@@ -77,7 +79,9 @@ impl Attempt<'_> {
         let (to_pump, from_source) = self.channel();
         let (to_destination, for_destination) = self.channel();
         let (to_keeper, from_destination) = self.channel();
-        let source_context = self.context(to_pump, source_stop.clone());
+        let source_context = self
+            .context(to_pump, source_stop.clone())
+            .with_arrow_preferred(self.prefers_arrow);
         // The destination ends when the source has: a stop must not keep it from the last commit.
         let destination_context = self.context(to_keeper, CancellationToken::new());
 

@@ -216,6 +216,7 @@ impl<'a> Course<'a> {
                 names: &self.names,
                 budget: &self.budget,
                 progress: &self.progress,
+                prefers_arrow: self.capabilities.prefers_arrow,
             };
             let outcome = attempt.run(saved).await;
             self.add(&outcome);

@@ -50,6 +50,17 @@ impl NonFinite {
         }
     }
 
+    /// What `value` is if it is no number.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn of(value: f64) -> Option<Self> {
+        match value {
+            _ if value.is_nan() => Some(Self::NaN),
+            f64::INFINITY => Some(Self::Infinity),
+            f64::NEG_INFINITY => Some(Self::NegativeInfinity),
+            _ => None,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let all = [Self::NaN, Self::Infinity, Self::NegativeInfinity];
         all.into_iter().find(|value| value.as_str() == text)
