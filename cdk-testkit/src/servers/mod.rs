@@ -1,0 +1,13 @@
+//! Real servers for tests: private instances in a temporary directory on a free port, stopped with the test process.
+
+mod guardian;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+#[cfg(feature = "ssh")]
+pub mod ssh;
+#[cfg(feature = "tls")]
+pub mod tls;
+
+pub use guardian::{Guardian, ServiceUser, free_port};
