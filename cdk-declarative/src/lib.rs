@@ -1,0 +1,3 @@
+//! The low-code engine: runs the `manifest.yaml` connectors of Airbyte unchanged.
+
+pub mod slice;
