@@ -1,10 +1,11 @@
 //! What a running connector gets from its host: clock, secrets, the stop signal and the way to emit messages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use airbyte_protocol::{AirbyteControlMessage, AirbyteMessage, RawJson};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
@@ -26,6 +27,18 @@ struct Inner {
     stop: CancellationToken,
     events: EventSender,
     prefers_arrow: bool,
+    config: RunConfig,
+}
+
+/// The config of a run, as last persisted.
+#[derive(Clone, Default)]
+struct RunConfig(Arc<Mutex<Value>>);
+
+impl std::fmt::Debug for RunConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It holds secrets.
+        f.write_str("RunConfig")
+    }
 }
 
 impl Context {
@@ -52,7 +65,16 @@ impl Context {
             stop,
             events,
             prefers_arrow: false,
+            config: RunConfig::default(),
         }))
+    }
+
+    /// The same host, for a run with this config.
+    #[must_use]
+    pub fn with_config(&self, config: Value) -> Self {
+        let config = RunConfig(Arc::new(Mutex::new(config)));
+        let inner = Inner::clone(&self.0);
+        Self(Arc::new(Inner { config, ..inner }))
     }
 
     /// The same host, for a source whose destination [prefers Arrow batches](crate::Capabilities::prefers_arrow).
@@ -99,11 +121,34 @@ impl Context {
     ///
     /// Returns once the CONTROL message was written and flushed: only then may a single-use credential be used.
     pub async fn persist_config<T: Serialize>(&self, config: &T) -> Result<()> {
+        self.send_config(config)?;
+        self.0.events.delivered().await
+    }
+
+    /// Changes fields of the run's config, each given by its path, and has the host persist it.
+    ///
+    /// Returns as [`persist_config`](Self::persist_config) does. Changes of several tasks add up.
+    pub async fn persist_fields<P: AsRef<[String]>>(
+        &self,
+        fields: impl IntoIterator<Item = (P, Value)>,
+    ) -> Result<()> {
+        {
+            let config = &self.0.config.0;
+            let mut config = config.lock().unwrap_or_else(PoisonError::into_inner);
+            for (path, value) in fields {
+                set_field(&mut config, path.as_ref(), value);
+            }
+            // Sent under the lock, so that an older config does not overtake a newer one.
+            self.send_config(&*config)?;
+        }
+        self.0.events.delivered().await
+    }
+
+    fn send_config<T: Serialize + ?Sized>(&self, config: &T) -> Result<()> {
         let config = RawJson::from_serialize(config)
             .system_error("The changed config could not be written as JSON.")?;
         let control = AirbyteControlMessage::connector_config(self.now_ms() as f64, config);
-        self.0.events.message(AirbyteMessage::Control(control))?;
-        self.0.events.delivered().await
+        self.0.events.message(AirbyteMessage::Control(control))
     }
 
     /// The value of `wait`, or a stop when the run was asked to stop and `wait` does not end within 6 s.
@@ -121,5 +166,23 @@ impl Context {
 
     pub(crate) fn events(&self) -> &EventSender {
         &self.0.events
+    }
+}
+
+/// Sets the member at `path`, and makes objects of what stands in its way.
+fn set_field(config: &mut Value, path: &[String], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *config = value;
+        return;
+    };
+    if !config.is_object() {
+        *config = Value::Object(Map::new());
+    }
+    if let Value::Object(members) = config {
+        set_field(
+            members.entry(first.clone()).or_insert(Value::Null),
+            rest,
+            value,
+        );
     }
 }

@@ -46,27 +46,33 @@ impl<S: Source> DynSource for S {
     }
 
     async fn check_dyn(&self, config: &Value, context: &Context) -> Result<()> {
-        let config = parse_config(self, config, context)?;
-        self.check(&config, context).await
+        let (config, context) = parse_config(self, config, context)?;
+        self.check(&config, &context).await
     }
 
     async fn discover_dyn(&self, config: &Value, context: &Context) -> Result<AirbyteCatalog> {
-        let config = parse_config(self, config, context)?;
-        let streams = self.streams(&config, context).await?;
+        let (config, context) = parse_config(self, config, context)?;
+        let streams = self.streams(&config, &context).await?;
         let streams: Vec<_> = streams.iter().map(|stream| stream.definition()).collect();
         reject_duplicates(streams.iter().map(|stream| stream.descriptor().to_string()))?;
         Ok(AirbyteCatalog::new(streams))
     }
 
     async fn read_dyn(&self, args: ReadArgs, context: &Context) -> Result<()> {
-        let config = parse_config(self, &args.config, context)?;
-        read::run(self, &config, &args, context).await
+        let (config, context) = parse_config(self, &args.config, context)?;
+        read::run(self, &config, &args, &context).await
     }
 }
 
-fn parse_config<S: Source>(source: &S, config: &Value, context: &Context) -> Result<S::Config> {
+/// The config as the source's own type, and the context that can change it.
+fn parse_config<S: Source>(
+    source: &S,
+    config: &Value,
+    context: &Context,
+) -> Result<(S::Config, Context)> {
     let config = source.normalize_config(config.clone());
-    config::parse(&source.spec(), &config, context.secrets())
+    let parsed = config::parse(&source.spec(), &config, context.secrets())?;
+    Ok((parsed, context.with_config(config)))
 }
 
 fn reject_duplicates(names: impl Iterator<Item = String>) -> Result<()> {

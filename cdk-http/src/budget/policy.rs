@@ -1,0 +1,232 @@
+//! One rate limit.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::budget::RequestMatcher;
+use crate::request::Request;
+
+/// So many requests in so long a time.
+pub type Rate = (u32, Duration);
+
+/// A limit, and the requests it counts. Cheap to clone; clones share the count.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Any of them; none counts all requests.
+    matchers: Vec<RequestMatcher>,
+    kind: Kind,
+    usage: Arc<Mutex<Usage>>,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Unlimited,
+    FixedWindow { limit: u32, period: Duration },
+    MovingWindow { rates: Vec<Rate> },
+    TokenBucket { burst: u32, per_second: f64 },
+    Concurrent { slots: Arc<Semaphore> },
+}
+
+/// What was used; times are those of the timer.
+#[derive(Debug, Default)]
+struct Usage {
+    /// Requests in the current fixed window.
+    used: u32,
+    /// When that window ends.
+    window_end: Option<Duration>,
+    /// Requests of the longest moving window: when, and how many they count as.
+    sent: VecDeque<(Duration, u32)>,
+    /// Tokens in the bucket, and when they were counted.
+    bucket: Option<(f64, Duration)>,
+    /// The server said to wait until then.
+    blocked_until: Duration,
+}
+
+impl Policy {
+    fn new(kind: Kind) -> Self {
+        Self {
+            matchers: Vec::new(),
+            kind,
+            usage: Arc::default(),
+        }
+    }
+
+    /// No limit: for requests that a later policy must not count.
+    pub fn unlimited() -> Self {
+        Self::new(Kind::Unlimited)
+    }
+
+    /// At most `limit` requests, counted anew every `period` from the first request on. What the server says is left
+    /// lowers the count.
+    pub fn fixed_window(limit: u32, period: Duration) -> Self {
+        Self::new(Kind::FixedWindow { limit, period })
+    }
+
+    /// At no time more requests than each rate allows.
+    pub fn moving_window(rates: impl IntoIterator<Item = Rate>) -> Self {
+        let rates = rates.into_iter().collect();
+        Self::new(Kind::MovingWindow { rates })
+    }
+
+    /// At most `burst` requests at once, and `per_second` in the long run.
+    pub fn token_bucket(burst: u32, per_second: f64) -> Self {
+        Self::new(Kind::TokenBucket { burst, per_second })
+    }
+
+    /// At most so many requests in flight, until their bodies are read.
+    pub fn concurrent(requests: usize) -> Self {
+        let slots = Arc::new(Semaphore::new(requests.max(1)));
+        Self::new(Kind::Concurrent { slots })
+    }
+
+    /// Counts only requests that this or another matcher of the policy matches.
+    #[must_use]
+    pub fn matching(mut self, matcher: RequestMatcher) -> Self {
+        self.matchers.push(matcher);
+        self
+    }
+
+    /// How many requests `request` counts as; `None` when it is not counted here.
+    pub(super) fn weight_of(&self, request: &Request) -> Option<u32> {
+        if self.matchers.is_empty() {
+            return Some(1);
+        }
+        let mut matchers = self.matchers.iter();
+        matchers.find_map(|matcher| matcher.weight_of(request))
+    }
+
+    pub(super) fn is_concurrency(&self) -> bool {
+        matches!(self.kind, Kind::Concurrent { .. })
+    }
+
+    /// Waits for a place among those in flight.
+    pub(super) async fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.kind {
+            // Never closed.
+            Kind::Concurrent { slots } => Arc::clone(slots).acquire_owned().await.ok(),
+            _ => None,
+        }
+    }
+
+    /// Counts a request, or says how long to wait before asking again.
+    pub(super) fn take(&self, now: Duration, weight: u32) -> Result<(), Duration> {
+        let mut usage = self.usage();
+        if usage.blocked_until > now {
+            return Err(usage.blocked_until - now);
+        }
+        match &self.kind {
+            Kind::Unlimited | Kind::Concurrent { .. } => Ok(()),
+            Kind::FixedWindow { limit, period } => usage.take_fixed(now, weight, *limit, *period),
+            Kind::MovingWindow { rates } => usage.take_moving(now, weight, rates),
+            Kind::TokenBucket { burst, per_second } => {
+                usage.take_token(now, weight, *burst, *per_second)
+            }
+        }
+    }
+
+    /// Learns what the server says: requests left, and in how long there are more.
+    pub(super) fn learn(&self, now: Duration, remaining: Option<u32>, reset: Option<Duration>) {
+        let mut usage = self.usage();
+        if let (Kind::FixedWindow { limit, .. }, Some(remaining)) = (&self.kind, remaining) {
+            // Only downwards: requests in flight are not in the server's count yet.
+            usage.used = usage.used.max(limit.saturating_sub(remaining));
+            if let Some(reset) = reset {
+                usage.window_end = usage.window_end.max(Some(now + reset));
+            }
+        } else if let (Some(0), Some(reset)) = (remaining, reset) {
+            usage.blocked_until = usage.blocked_until.max(now + reset);
+        }
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that counts for more than a whole limit passes when nothing else does.
+fn fits(used: u32, weight: u32, limit: u32) -> bool {
+    used == 0 || used.saturating_add(weight) <= limit
+}
+
+impl Usage {
+    fn take_fixed(
+        &mut self,
+        now: Duration,
+        weight: u32,
+        limit: u32,
+        period: Duration,
+    ) -> Result<(), Duration> {
+        let end = *self.window_end.get_or_insert(now + period);
+        if now >= end {
+            self.used = 0;
+            self.window_end = Some(now + period);
+        }
+        if !fits(self.used, weight, limit) {
+            return Err(end.saturating_sub(now));
+        }
+        self.used = self.used.saturating_add(weight);
+        Ok(())
+    }
+
+    fn take_moving(&mut self, now: Duration, weight: u32, rates: &[Rate]) -> Result<(), Duration> {
+        let longest = rates.iter().map(|rate| rate.1).max().unwrap_or_default();
+        while self
+            .sent
+            .front()
+            .is_some_and(|(sent, _)| *sent + longest <= now)
+        {
+            self.sent.pop_front();
+        }
+        let wait = rates
+            .iter()
+            .filter_map(|rate| self.wait_for(now, weight, *rate));
+        match wait.max() {
+            Some(wait) => Err(wait),
+            None => {
+                self.sent.push_back((now, weight));
+                Ok(())
+            }
+        }
+    }
+
+    /// How long until `weight` more fit into `rate`; `None` if they do now.
+    fn wait_for(&self, now: Duration, weight: u32, (limit, interval): Rate) -> Option<Duration> {
+        let within = self.sent.iter().rev();
+        let within = within.take_while(|(sent, _)| *sent + interval > now);
+        let mut used = 0_u32;
+        for (sent, counted) in within {
+            used = used.saturating_add(*counted);
+            if !fits(used, weight, limit) {
+                // It fits once this one, and with it all before, left the window.
+                return Some((*sent + interval).saturating_sub(now));
+            }
+        }
+        None
+    }
+
+    fn take_token(
+        &mut self,
+        now: Duration,
+        weight: u32,
+        burst: u32,
+        per_second: f64,
+    ) -> Result<(), Duration> {
+        let burst = f64::from(burst.max(1));
+        let (tokens, counted) = self.bucket.unwrap_or((burst, now));
+        let since = now.saturating_sub(counted).as_secs_f64();
+        let tokens = (tokens + since * per_second).min(burst);
+        self.bucket = Some((tokens, now));
+        let needed = f64::from(weight).min(burst);
+        // Waits are rounded to nanoseconds.
+        let missing = needed - tokens;
+        if missing > 1e-6 {
+            let wait = missing / per_second.max(1e-9);
+            return Err(Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX / 4));
+        }
+        self.bucket = Some((tokens - needed, now));
+        Ok(())
+    }
+}

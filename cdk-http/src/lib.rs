@@ -1,0 +1,32 @@
+//! The HTTP layer of the Rust CDK.
+//!
+//! # Modules
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`client`] | [`HttpClient`]: one request until it succeeds or fails for good |
+//! | [`transport`] | the seam to the network: one method; [`HttpTransport`] over reqwest |
+//! | [`request`], [`response`] | what goes out, in parts; what comes back, in chunks |
+//! | [`auth`] | credentials |
+//! | [`errors`] | what answers mean, and how long to wait before another try |
+//! | [`budget`] | rate limits that are kept in advance |
+//! | [`cache`] | answers kept for the time of a run |
+//! | [`timer`] | waiting as a parameter |
+//! | [`url`] | URLs parsed, joined, shown |
+
+pub mod auth;
+pub mod budget;
+pub mod cache;
+pub mod client;
+pub mod errors;
+pub mod request;
+pub mod response;
+pub mod timer;
+pub mod transport;
+pub mod url;
+
+pub use client::{HttpClient, Outcome};
+pub use request::{Placement, Request, RequestBody};
+pub use reqwest::{Method, StatusCode, Url, header};
+pub use response::{Response, ResponseBody};
+pub use transport::{HttpTransport, Transport, TransportError, TransportSettings};
