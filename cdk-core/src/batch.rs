@@ -100,6 +100,21 @@ impl RecordBatch {
         }
     }
 
+    /// When each record was read, and what it carries besides its data, in order.
+    pub fn envelopes(&self) -> Box<dyn Iterator<Item = (i64, Option<&RowExtras>)> + '_> {
+        match &self.rows {
+            Rows::Json(rows) => Box::new(rows.spans().map(|(_, at, extras)| (at, extras))),
+            #[cfg(feature = "arrow")]
+            Rows::Arrow(rows) => {
+                let mut extras = rows.extras().iter().peekable();
+                Box::new((0..rows.len()).map(move |row| {
+                    let of_row = extras.next_if(|(at, _)| *at == row);
+                    (rows.emitted_at(), of_row.map(|(_, extras)| extras))
+                }))
+            }
+        }
+    }
+
     /// The same records under another stream name (namespace mapping, prefixes).
     #[must_use]
     pub fn renamed(mut self, stream: Arc<StreamDescriptor>) -> Self {

@@ -3,6 +3,8 @@
 // Helpers are test code too, which clippy's `allow-unwrap-in-tests` does not see.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod checkpoints;
 mod entrypoint_output;
 mod entrypoint_read;

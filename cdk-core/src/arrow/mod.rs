@@ -3,7 +3,8 @@
 //! A source that can make columns asks [`RecordSink::prefers_arrow`](crate::RecordSink::prefers_arrow) and emits
 //! [`RecordSink::arrow`](crate::RecordSink::arrow); a destination that works on columns says so in its
 //! [`Capabilities`](crate::Capabilities) and finds them in [`Rows::Arrow`](crate::Rows::Arrow). Whoever wants the
-//! other form gets it: [`RecordBatch::json`](crate::RecordBatch::json) writes columns as JSON text, exactly and once.
+//! other form gets it: [`RecordBatch::json`](crate::RecordBatch::json) writes columns as JSON text, exactly and once, and a
+//! [`ColumnReader`] makes typed columns of either form, without a tree per record.
 //!
 //! # Types
 //!
@@ -30,9 +31,14 @@
 //! Numbers, dates and times that no Arrow type holds (a `numeric` without limits, `infinity`) travel in an
 //! `arrow.json` column.
 
+mod column;
 mod json;
+mod meta;
+mod reader;
 mod rows;
 mod temporal;
 
 pub use json::json_field;
+pub use meta::MetaColumns;
+pub use reader::{ColumnReader, RowChange, TypedColumns};
 pub use rows::ArrowRows;

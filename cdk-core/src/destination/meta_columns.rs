@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use airbyte_protocol::codec::fields;
-use airbyte_protocol::{Change, ConfiguredAirbyteStream, StreamDescriptor};
+use airbyte_protocol::{ConfiguredAirbyteStream, StreamDescriptor};
 use uuid::Uuid;
 
 use crate::batch::Row;
@@ -137,7 +137,7 @@ impl MetaWriter {
                 continue;
             };
             let field = json_string(&column.name);
-            let (change, reason) = (Change::Nulled, change.reason);
+            let (change, reason) = (change.change, change.reason);
             self.push_change(&format!(
                 "{{\"field\":{field},\"change\":\"{change}\",\"reason\":\"{reason}\"}}"
             ));
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn changes_made_here_follow_those_that_the_record_brought() {
         let reason = ChangeReason::DestinationTypecastError;
-        let ours = [FieldChange { column: 0, reason }];
+        let ours = [FieldChange::nulled(0, reason)];
         let change =
             json!({"field": "a\"b", "change": "NULLED", "reason": "DESTINATION_TYPECAST_ERROR"});
         let none = json!({"sync_id": 7, "changes": []});

@@ -1,12 +1,12 @@
 //! How the values of a cursor column compare, where SQLite's own order is not that of the values.
 
 use airbyte_protocol::types::AirbyteType;
+use cdk_core::destination::columns::decimal::Decimal;
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 
-use crate::decimal::Decimal;
 use crate::names::quoted;
 use crate::storage::Storage;
 

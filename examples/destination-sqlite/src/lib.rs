@@ -4,7 +4,6 @@ mod check;
 mod config;
 mod cursor;
 mod database;
-mod decimal;
 mod error;
 mod index;
 mod load;

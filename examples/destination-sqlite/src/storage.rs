@@ -1,10 +1,9 @@
 //! How the values of a column are stored.
 
 use airbyte_protocol::types::AirbyteType;
+use cdk_core::destination::columns::decimal::exact_f64;
 use cdk_core::destination::columns::{Cell, NonFinite};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-
-use crate::decimal::exact_f64;
 
 /// The declared type of a column, and with it SQLite's affinity: which values are stored unchanged.
 ///

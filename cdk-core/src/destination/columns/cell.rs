@@ -69,7 +69,7 @@ impl NonFinite {
 
 /// Why a value is no cell of its column.
 #[derive(Debug, PartialEq)]
-pub(super) enum Misfit {
+pub(crate) enum Misfit {
     /// It becomes null.
     Nulled(ChangeReason),
     /// The row's text is no JSON.
@@ -90,7 +90,7 @@ impl From<StringError> for Misfit {
 
 /// How the JSON values of a column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Boolean,
     Integer,
     Number,
@@ -104,7 +104,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(data_type: &AirbyteType) -> Self {
+    pub(crate) fn of(data_type: &AirbyteType) -> Self {
         match data_type {
             AirbyteType::Boolean => Self::Boolean,
             AirbyteType::Integer => Self::Integer,
@@ -123,7 +123,7 @@ impl Kind {
     }
 
     /// The cell of the JSON value `text`, which is complete and without white space around it.
-    pub(super) fn cell(self, text: &str) -> Result<Cell<'_>, Misfit> {
+    pub(crate) fn cell(self, text: &str) -> Result<Cell<'_>, Misfit> {
         if text == "null" {
             return Ok(Cell::Null);
         }
@@ -153,6 +153,12 @@ impl Kind {
             _ => Err(misfit),
         }
     }
+}
+
+/// The cell of a whole number, given as a JSON number.
+#[cfg(feature = "arrow")]
+pub(crate) fn whole_number(text: &str) -> Option<Cell<'_>> {
+    integer(text)
 }
 
 fn unquoted(text: &str) -> Option<&str> {

@@ -5,9 +5,15 @@
 //! column's type becomes [`Cell::Null`] and a [`FieldChange`], for the row's `_airbyte_meta`.
 
 mod cell;
+pub mod decimal;
+mod keys;
 mod reader;
 
 pub use cell::{Cell, NonFinite};
+#[cfg(feature = "arrow")]
+pub(crate) use cell::{Kind, Misfit, whole_number};
+#[cfg(feature = "arrow")]
+pub(crate) use keys::Keys;
 pub use reader::{FieldChange, RowReader};
 
 use airbyte_protocol::types::{AirbyteType, fields_of};

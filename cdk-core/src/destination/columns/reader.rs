@@ -1,53 +1,59 @@
 //! Rows of JSON text to cells.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use airbyte_protocol::codec::fields;
-use airbyte_protocol::{ChangeReason, StreamDescriptor};
+use airbyte_protocol::{Change, ChangeReason};
 
 use super::Columns;
 use super::cell::{Cell, Kind, Misfit};
-use crate::error::{ConnectorError, Result};
+use super::keys::Keys;
+use crate::error::Result;
 
-/// Positions whose keys are remembered; rows with more fields look the rest up.
-const MAX_REMEMBERED: usize = 4096;
-
-/// A value that became null because it does not fit its column.
+/// A value that does not fit its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldChange {
     /// Which column.
     pub column: usize,
+    /// What became of it: it is null, or as much of it is left as the column holds.
+    pub change: Change,
     /// Why.
     pub reason: ChangeReason,
 }
 
+impl FieldChange {
+    /// A value that became null.
+    pub fn nulled(column: usize, reason: ChangeReason) -> Self {
+        Self {
+            column,
+            change: Change::Nulled,
+            reason,
+        }
+    }
+
+    /// A value that the column holds in part.
+    pub fn truncated(column: usize, reason: ChangeReason) -> Self {
+        Self {
+            column,
+            change: Change::Truncated,
+            reason,
+        }
+    }
+}
+
 /// Maps the rows of one stream to cells.
-///
-/// Records of a stream mostly have the same keys in the same order, so the reader expects the keys
-/// of the row before and looks a key up only where it differs.
 #[derive(Debug, Clone)]
 pub struct RowReader {
-    stream: StreamDescriptor,
     kinds: Vec<Kind>,
-    index: HashMap<String, usize>,
-    /// Key and column at each position of the row before; no column for unknown keys.
-    expected: Vec<(String, Option<usize>)>,
+    keys: Keys,
     changes: Vec<FieldChange>,
 }
 
 impl RowReader {
     /// A reader for rows with these columns.
     pub fn new(columns: &Columns) -> Self {
-        let columns_in_order = columns.as_slice().iter();
-        let names = columns_in_order.clone().map(|column| column.name.clone());
+        let types = columns.as_slice().iter().map(|column| &column.data_type);
         Self {
-            stream: columns.stream().clone(),
-            kinds: columns_in_order
-                .map(|column| Kind::of(&column.data_type))
-                .collect(),
-            index: names.enumerate().map(|(at, name)| (name, at)).collect(),
-            expected: Vec::new(),
+            kinds: types.map(Kind::of).collect(),
+            keys: Keys::new(columns),
             changes: Vec::new(),
         }
     }
@@ -61,8 +67,8 @@ impl RowReader {
         cells.resize(self.kinds.len(), Cell::Null);
         self.changes.clear();
         for (at, member) in fields(row).enumerate() {
-            let (key, value) = member.map_err(|error| self.broken_row(at, error))?;
-            let Some(column) = self.column(at, key) else {
+            let (key, value) = member.map_err(|error| self.keys.broken_row(at, error))?;
+            let Some(column) = self.keys.column(at, key) else {
                 continue;
             };
             self.set(column, value, cells)?;
@@ -86,63 +92,21 @@ impl RowReader {
         *cell = match kind.cell(value) {
             Ok(cell) => cell,
             Err(Misfit::Nulled(reason)) => {
-                self.changes.push(FieldChange { column, reason });
+                self.changes.push(FieldChange::nulled(column, reason));
                 Cell::Null
             }
-            Err(Misfit::Broken(error)) => {
-                let name = self.index.iter().find(|(_, at)| **at == column);
-                let name = name.map_or("", |(name, _)| name);
-                return Err(self.broken(&format!("field `{name}`"), error));
-            }
+            Err(Misfit::Broken(error)) => return Err(self.keys.broken_value(column, error)),
         };
         Ok(())
-    }
-
-    fn column(&mut self, at: usize, key: Cow<'_, str>) -> Option<usize> {
-        if let Some((expected, column)) = self.expected.get(at)
-            && *expected == key
-        {
-            return *column;
-        }
-        let column = self.index.get(key.as_ref()).copied();
-        match self.expected.get_mut(at) {
-            Some(expected) => *expected = (key.into_owned(), column),
-            None if at < MAX_REMEMBERED => self.expected.push((key.into_owned(), column)),
-            None => {}
-        }
-        column
-    }
-
-    /// The text stops being JSON at field number `at`; its predecessors were remembered.
-    fn broken_row(&self, at: usize, error: airbyte_protocol::codec::FieldsError) -> ConnectorError {
-        let place = match at
-            .checked_sub(1)
-            .and_then(|before| self.expected.get(before))
-        {
-            Some((name, _)) => format!("the text after the key `{name}`"),
-            None => "its start".to_owned(),
-        };
-        self.broken(&place, error)
-    }
-
-    fn broken(
-        &self,
-        place: &str,
-        error: impl std::error::Error + Send + Sync + 'static,
-    ) -> ConnectorError {
-        ConnectorError::system(format!(
-            "A record of stream {} is not a JSON object: {place} is broken. Fix the source that wrote it.",
-            self.stream
-        ))
-        .caused_by(error)
-        .with_stream(&self.stream)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use airbyte_protocol::StreamDescriptor;
     use airbyte_protocol::types::AirbyteType;
 
+    use super::super::keys::MAX_REMEMBERED;
     use super::*;
     use crate::destination::columns::Column;
 
@@ -193,14 +157,8 @@ mod tests {
             .unwrap();
         assert_eq!(cells, [Cell::Null, Cell::Null, Cell::Boolean(true)]);
         let changes = [
-            FieldChange {
-                column: 0,
-                reason: ChangeReason::DestinationTypecastError,
-            },
-            FieldChange {
-                column: 1,
-                reason: ChangeReason::DestinationSerializationError,
-            },
+            FieldChange::nulled(0, ChangeReason::DestinationTypecastError),
+            FieldChange::nulled(1, ChangeReason::DestinationSerializationError),
         ];
         assert_eq!(reader.changes(), changes);
         reader.read(r#"{"id":2}"#, &mut cells).unwrap();
@@ -248,6 +206,6 @@ mod tests {
         let mut cells = Vec::new();
         reader.read(&row, &mut cells).unwrap();
         assert_eq!(cells[0], Cell::Integer(3));
-        assert_eq!(reader.expected.len(), MAX_REMEMBERED);
+        assert_eq!(reader.keys.expected.len(), MAX_REMEMBERED);
     }
 }

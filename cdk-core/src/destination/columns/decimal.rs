@@ -5,7 +5,7 @@ use std::io::Write;
 /// A JSON number, cut into its parts. Its value is `0.d₁d₂… · 10^point`, with the digits `d` from the
 /// first to the last that is not 0.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Decimal<'a> {
+pub struct Decimal<'a> {
     is_negative: bool,
     whole: &'a [u8],
     fraction: &'a [u8],
@@ -15,8 +15,8 @@ pub(crate) struct Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
-    /// `None` when `text` is no decimal number. Exponents beyond 64 bits count as none.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+    /// Cuts up a JSON number. `None` when `text` is no decimal number. Exponents beyond 64 bits count as none.
+    pub fn parse(text: &'a str) -> Option<Self> {
         let (is_negative, unsigned) = text
             .strip_prefix('-')
             .map_or((false, text), |rest| (true, rest));
@@ -65,8 +65,28 @@ impl<'a> Decimal<'a> {
                 && self.digits().eq(other.digits()))
     }
 
+    /// The number times 10 to the power of `scale`, if that is whole and has at most `precision` digits.
+    pub fn scaled(&self, precision: u8, scale: i8) -> Option<i128> {
+        if self.significant == 0 {
+            return Some(0);
+        }
+        let digits_before_point = self.point.checked_add(i64::from(scale))?;
+        let zeros = digits_before_point.checked_sub(i64::try_from(self.significant).ok()?)?;
+        if zeros < 0 || digits_before_point > i64::from(precision) {
+            return None;
+        }
+        let mut value = 0_i128;
+        let zeros = std::iter::repeat_n(b'0', usize::try_from(zeros).ok()?);
+        for digit in self.digits().chain(zeros) {
+            value = value
+                .checked_mul(10)?
+                .checked_add(i128::from(digit - b'0'))?;
+        }
+        Some(if self.is_negative { -value } else { value })
+    }
+
     /// Bytes that compare as the numbers do.
-    pub(crate) fn order_key(&self) -> Vec<u8> {
+    pub fn order_key(&self) -> Vec<u8> {
         if self.significant == 0 {
             return vec![0x80];
         }
@@ -85,7 +105,7 @@ impl<'a> Decimal<'a> {
 }
 
 /// The double that prints as the JSON number `text`, if there is one.
-pub(crate) fn exact_f64(text: &str) -> Option<f64> {
+pub fn exact_f64(text: &str) -> Option<f64> {
     let value: f64 = text.parse().ok()?;
     let decimal = Decimal::parse(text)?;
     if decimal.significant == 0 {
@@ -116,6 +136,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_decimal_is_scaled_only_where_no_digit_is_lost() {
+        let scaled = |text: &str, precision, scale| Decimal::parse(text)?.scaled(precision, scale);
+        assert_eq!(scaled("-12.340", 10, 2), Some(-1234));
+        assert_eq!(scaled("1.2e3", 10, 2), Some(120_000));
+        assert_eq!(scaled("0.00", 2, 2), Some(0));
+        assert_eq!(scaled("1200", 2, -2), Some(12));
+        let digits = "9".repeat(38);
+        assert_eq!(scaled(&digits, 38, 0), digits.parse().ok());
+        for (text, precision, scale) in [
+            ("12.345", 10, 2),
+            ("1234", 3, 0),
+            ("12", 2, 1),
+            ("1e-3", 38, 2),
+            ("1250", 4, -2),
+        ] {
+            assert_eq!(scaled(text, precision, scale), None, "{text}");
+        }
+    }
 
     #[test]
     fn doubles_are_used_only_where_they_are_exact() {
