@@ -28,7 +28,7 @@
 //! | [`ran`] | [`Ran`]: how it ended and what it printed, by kind and stream |
 //! | [`files`] | [`Files`]: a folder for the files of one test |
 //! | [`lines`] | [`StreamSpec`]: a configured stream, and the lines that a destination reads for it |
-//! | [`servers`] | private servers and faulty networks, each behind a feature: `postgres`, `tls`, `proxy`, `ssh` |
+//! | [`servers`] | private servers and faulty networks, each behind a feature: `postgres`, `mariadb`, `tls`, `proxy`, `ssh` |
 //!
 //! Everything here panics with the reason when a step fails (a file can't be written, a printed line is no message,
 //! the message asked for is missing): in a test, the panic is the report.

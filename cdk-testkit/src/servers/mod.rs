@@ -1,6 +1,8 @@
 //! Real servers for tests: private instances in a temporary directory on a free port, stopped with the test process.
 
 mod guardian;
+#[cfg(feature = "mariadb")]
+pub mod mariadb;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "proxy")]
