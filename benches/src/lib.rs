@@ -1,11 +1,12 @@
 //! What the benches share: the records they move, the clock they read, the table they print.
 //!
 //! Each bench runs our path and a reference in turns within one process, so that both see the same
-//! machine, and prints the ratio of medians. `scripts/bench` runs all of them.
+//! machine, and prints the ratios of medians. `scripts/bench` runs all of them.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,35 +110,57 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Runs all contenders in turns, `rounds` times after a warm-up, and returns the table: records per
-/// second (median wall time) and the ratio to the first contender.
+/// What one run of a contender took.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    /// Of all threads of this process: it hardly changes when other work shares the machine.
+    cpu: Duration,
+}
+
+/// Runs all contenders in turns, `rounds` times after a warm-up, and returns the table: records per second
+/// and per CPU second (medians), each with its ratio to the first contender.
 pub fn race(title: &str, records: u64, rounds: usize, contenders: &mut [Contender<'_>]) -> String {
-    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contenders.len()];
+    let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); contenders.len()];
     for round in 0..=rounds {
-        for (contender, times) in contenders.iter_mut().zip(&mut times) {
-            let started = Instant::now();
+        for (contender, costs) in contenders.iter_mut().zip(&mut costs) {
+            let (started, cpu) = (Instant::now(), cpu_time());
             (contender.run)(records);
             if round > 0 {
-                times.push(started.elapsed());
+                costs.push(Cost {
+                    wall: started.elapsed(),
+                    cpu: cpu_time().saturating_sub(cpu),
+                });
             }
         }
     }
     let mut table = format!("## {title} ({records} records, median of {rounds})\n\n");
-    table.push_str("| path | records/s | ratio to the first |\n|---|---:|---:|\n");
-    let rates: Vec<f64> = times.iter_mut().map(|times| rate(records, times)).collect();
-    for (contender, rate) in contenders.iter().zip(&rates) {
+    table.push_str(
+        "| path | records/s | ratio | records/CPU s | ratio |\n|---|---:|---:|---:|---:|\n",
+    );
+    let wall: Vec<f64> = costs.iter().map(|c| rate(records, c, |c| c.wall)).collect();
+    let cpu: Vec<f64> = costs.iter().map(|c| rate(records, c, |c| c.cpu)).collect();
+    for (at, contender) in contenders.iter().enumerate() {
         let _ = writeln!(
             table,
-            "| {} | {:.0} | {:.2} |",
+            "| {} | {:.0} | {:.2} | {:.0} | {:.2} |",
             contender.name,
-            rate,
-            rate / rates[0]
+            wall[at],
+            wall[at] / wall[0],
+            cpu[at],
+            cpu[at] / cpu[0]
         );
     }
     table
 }
 
-fn rate(records: u64, times: &mut [Duration]) -> f64 {
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("CPU time is not negative")
+}
+
+fn rate(records: u64, costs: &[Cost], of: impl Fn(&Cost) -> Duration) -> f64 {
+    let mut times: Vec<Duration> = costs.iter().map(of).collect();
     times.sort_unstable();
     records as f64 / times[times.len() / 2].as_secs_f64()
 }
