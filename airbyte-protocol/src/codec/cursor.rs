@@ -210,6 +210,27 @@ impl<'a> Cursor<'a> {
         Ok(more)
     }
 
+    /// Moves over `[`, and over `]` too if the array is empty; says whether an item follows.
+    #[inline]
+    pub(super) fn enter_array(&mut self) -> Result<bool, Syntax> {
+        self.expect(b'[', "an array")?;
+        let empty = self.token() == Some(b']');
+        self.at += usize::from(empty);
+        Ok(!empty)
+    }
+
+    /// Moves over the `,` or `]` after an item; says whether another follows.
+    #[inline]
+    pub(super) fn after_item(&mut self) -> Result<bool, Syntax> {
+        let more = match self.token() {
+            Some(b',') => true,
+            Some(b']') => false,
+            _ => return Err(self.syntax("a comma or a closing bracket")),
+        };
+        self.at += 1;
+        Ok(more)
+    }
+
     /// Checks that only white space is left.
     #[inline]
     pub(super) fn end(&mut self) -> Result<(), Syntax> {

@@ -96,7 +96,7 @@ impl fmt::Debug for Fields<'_> {
     }
 }
 
-/// The text given to [`fields`] isn't a JSON object.
+/// The text given to [`fields`] isn't a JSON object, or that given to [`items`](super::items) no array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldsError {
     offset: usize,
@@ -122,14 +122,10 @@ impl fmt::Display for FieldsError {
         match self.expected {
             Some(expected) => write!(
                 f,
-                "broken JSON object: expected {expected} at byte {}",
+                "broken JSON: expected {expected} at byte {}",
                 self.offset
             ),
-            None => write!(
-                f,
-                "broken JSON object: it ends too early, at byte {}",
-                self.offset
-            ),
+            None => write!(f, "broken JSON: it ends too early, at byte {}", self.offset),
         }
     }
 }

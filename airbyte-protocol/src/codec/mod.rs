@@ -5,6 +5,7 @@
 //! | [`LineSplitter`] | cuts a byte stream into lines, sync or async |
 //! | [`scan`] | finds a line's type, and for records stream, data and time, all borrowed |
 //! | [`fields`] | walks the top-level members of one JSON object, all borrowed |
+//! | [`items`] | walks the items of one JSON array, all borrowed |
 //! | [`decode_str`] | the content of one JSON string |
 //! | [`RecordEnvelope`] | writes records from precomputed parts |
 //!
@@ -37,6 +38,7 @@ mod block;
 mod cursor;
 mod envelope;
 mod fields;
+mod items;
 mod lines;
 mod scan;
 mod scan_error;
@@ -46,6 +48,7 @@ mod string;
 pub use crate::json::single_line;
 pub use envelope::{RecordEnvelope, StampedEnvelope};
 pub use fields::{Fields, FieldsError, fields};
+pub use items::{Items, items};
 pub use lines::{LineSplitter, LineTooLong};
 pub use scan::{Line, RecordLine, scan};
 pub use scan_error::{LineError, LineErrorKind};
