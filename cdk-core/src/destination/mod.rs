@@ -9,6 +9,7 @@ mod erased;
 pub mod generation;
 mod ledger;
 pub mod meta_columns;
+pub mod names;
 pub mod offload;
 mod pipeline;
 

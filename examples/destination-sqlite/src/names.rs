@@ -1,10 +1,9 @@
 //! Names of tables and columns.
 
-use std::collections::HashSet;
-
 use airbyte_protocol::StreamDescriptor;
 use cdk_core::destination::columns::Columns;
 use cdk_core::destination::meta_columns::META_COLUMNS;
+use cdk_core::destination::names::{NameRules, hash};
 use cdk_core::{ConnectorError, Result};
 
 /// Everything that is ours and not a stream's begins so.
@@ -64,40 +63,22 @@ pub(crate) fn rebuild(table: &str) -> String {
 /// What the names of our indexes begin with. Only ours do.
 pub(crate) const INDEX: &str = "_airbyte_index_";
 
-/// The column of each field. A name stays as it is unless SQLite can't tell it from another one
-/// (`Id` and `id`, or one of `_airbyte_…`): then a hash of the field's name follows it.
+/// SQLite takes any name but for the byte 0, and ignores the case of ASCII letters.
+const RULES: NameRules = NameRules {
+    plain: |name| name.replace('\0', "_"),
+    fold: str::to_ascii_lowercase,
+    max_bytes: usize::MAX,
+};
+
+/// The column of each field.
 pub(crate) fn columns(columns: &Columns) -> Vec<String> {
     let names = columns.as_slice().iter().map(|column| column.name.as_str());
-    let folded = |name: &str| name.replace('\0', "_").to_ascii_lowercase();
-    let mut taken: HashSet<String> = META_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
-    // The smallest of the names that look alike keeps its name, whatever the order of the fields.
-    let mut sorted: Vec<&str> = names.clone().collect();
-    sorted.sort_unstable();
-    let keeps: HashSet<&str> = sorted
-        .into_iter()
-        .filter(|name| taken.insert(folded(name)))
-        .collect();
-    let named = names.map(|name| {
-        let plain = name.replace('\0', "_");
-        if keeps.contains(name) {
-            plain
-        } else {
-            format!("{plain}_{:08x}", hash(name) as u32)
-        }
-    });
-    named.collect()
+    RULES.columns(&names.collect::<Vec<_>>(), &META_COLUMNS)
 }
 
 /// An identifier in SQL.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// FNV-1a: stable across versions and machines, as names must be.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

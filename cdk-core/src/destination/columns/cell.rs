@@ -88,6 +88,29 @@ impl From<StringError> for Misfit {
     }
 }
 
+/// Reads JSON values of one type where there is no row of columns around them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellReader(Kind);
+
+impl CellReader {
+    /// A reader for values of this type.
+    pub fn of(data_type: &AirbyteType) -> Self {
+        Self(Kind::of(data_type))
+    }
+
+    /// The cell of the JSON value `text`, which is complete and without white space around it. A value
+    /// that does not fit the type is [`Cell::Null`], with the reason.
+    ///
+    /// An error when `text` is no JSON.
+    pub fn read(self, text: &str) -> Result<(Cell<'_>, Option<ChangeReason>), StringError> {
+        match self.0.cell(text) {
+            Ok(cell) => Ok((cell, None)),
+            Err(Misfit::Nulled(reason)) => Ok((Cell::Null, Some(reason))),
+            Err(Misfit::Broken(error)) => Err(error),
+        }
+    }
+}
+
 /// How the JSON values of a column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -319,6 +342,16 @@ mod tests {
         for (kind, json) in cases {
             assert_eq!(kind.cell(json), Err(TYPECAST), "{kind:?} {json}");
         }
+    }
+
+    #[test]
+    fn a_reader_of_single_values_gives_the_reason_of_a_null() {
+        let reader = CellReader::of(&AirbyteType::Integer);
+        assert_eq!(reader.read("5"), Ok((Cell::Integer(5), None)));
+        assert_eq!(reader.read("null"), Ok((Cell::Null, None)));
+        let reason = ChangeReason::DestinationTypecastError;
+        assert_eq!(reader.read("[]"), Ok((Cell::Null, Some(reason))));
+        assert!(CellReader::of(&AirbyteType::Date).read("\"\\x\"").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod decimal;
 mod keys;
 mod reader;
 
-pub use cell::{Cell, NonFinite};
+pub use cell::{Cell, CellReader, NonFinite};
 #[cfg(feature = "arrow")]
 pub(crate) use cell::{Kind, Misfit, whole_number};
 #[cfg(feature = "arrow")]
