@@ -18,7 +18,6 @@ use tokio_rustls::client::TlsStream;
 use crate::error::{ServerError, client_error};
 use crate::session::Session;
 use crate::ssl_mode::SslMode;
-use crate::tls;
 
 /// A quiet connection is probed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -130,7 +129,7 @@ impl Connector {
     /// # Errors
     /// A config error when a certificate or key can't be used or the tunnel's login is refused.
     pub async fn open(settings: ConnectSettings) -> Result<Self> {
-        let tls = TlsConnectorConfig(Arc::new(tls::client_config(&settings.ssl_mode)?));
+        let tls = TlsConnectorConfig(Arc::new(settings.ssl_mode.client_config()?));
         let timeout = settings.connect_timeout;
         let tunnel = Tunnel::open(&settings.tunnel, &settings.host, settings.port, timeout).await?;
         Ok(Self(Arc::new(Inner {

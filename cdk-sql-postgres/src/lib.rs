@@ -5,10 +5,10 @@ pub mod error;
 mod frames;
 pub mod session;
 mod ssl_mode;
-mod tls;
 
+pub use cdk_sql::tls::Trust;
 pub use connect::{ConnectSettings, Connector};
 pub use error::ServerError;
 pub use session::Session;
-pub use ssl_mode::{SslMode, Trust};
+pub use ssl_mode::SslMode;
 pub use tokio_postgres;

@@ -1,6 +1,8 @@
 //! What the connection's encryption must be like.
 
-use cdk_core::SecretString;
+use cdk_core::Result;
+use cdk_sql::tls::{Trust, Verify, client_config};
+use rustls::ClientConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -36,36 +38,13 @@ impl Default for SslMode {
     }
 }
 
-/// Certificates and keys, each PEM text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[schemars(inline)]
-#[non_exhaustive]
-pub struct Trust {
-    /// Certificate of the authority that signed the server's certificate. Without it, the authorities
-    /// that this machine trusts.
-    #[serde(default)]
-    #[schemars(title = "CA Certificate", extend("multiline" = true, "order" = 1))]
-    pub ca_certificate: Option<SecretString>,
-    /// Certificate to show to the server.
-    #[serde(default)]
-    #[schemars(title = "Client Certificate", extend("multiline" = true, "order" = 2))]
-    pub client_certificate: Option<SecretString>,
-    /// Private key of the client certificate.
-    #[serde(default)]
-    #[schemars(title = "Client Key", extend("multiline" = true, "order" = 3))]
-    pub client_key: Option<SecretString>,
-    /// Passphrase of the private key, if it has one.
-    #[serde(default)]
-    #[schemars(title = "Client Key Password", extend("order" = 4))]
-    pub client_key_password: Option<SecretString>,
-}
-
 impl SslMode {
-    /// The certificates of the modes that have any.
-    pub(crate) fn trust(&self) -> Option<&Trust> {
+    /// The client side of TLS.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig> {
         match self {
-            Self::VerifyCa(trust) | Self::VerifyFull(trust) => Some(trust),
-            _ => None,
+            Self::VerifyCa(trust) => client_config(Verify::Authority, trust),
+            Self::VerifyFull(trust) => client_config(Verify::AuthorityAndHost, trust),
+            _ => client_config(Verify::Nothing, &Trust::default()),
         }
     }
 }

@@ -12,12 +12,14 @@
 //! | [`plan`] | which pieces a run reads, and the state behind each |
 //! | [`state`] | where a table stands |
 //! | [`tunnel`] | SSH tunnels |
+//! | [`tls`] | certificates and keys |
 
 pub mod dialect;
 pub mod plan;
 pub mod state;
 pub mod stream;
 pub mod table;
+pub mod tls;
 pub mod tunnel;
 mod walk;
 

@@ -1,4 +1,4 @@
-//! TLS by rustls with ring, in the modes of libpq.
+//! TLS by rustls with ring: how far a server is trusted, and who the client shows itself to be.
 
 use std::sync::Arc;
 
@@ -12,17 +12,54 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::ssl_mode::{SslMode, Trust};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-/// The client side of TLS for `mode`.
-pub(crate) fn client_config(mode: &SslMode) -> Result<ClientConfig> {
+/// Certificates and keys, each PEM text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[non_exhaustive]
+pub struct Trust {
+    /// Certificate of the authority that signed the server's certificate. Without it, the authorities
+    /// that this machine trusts.
+    #[serde(default)]
+    #[schemars(title = "CA Certificate", extend("multiline" = true, "order" = 1))]
+    pub ca_certificate: Option<SecretString>,
+    /// Certificate to show to the server.
+    #[serde(default)]
+    #[schemars(title = "Client Certificate", extend("multiline" = true, "order" = 2))]
+    pub client_certificate: Option<SecretString>,
+    /// Private key of the client certificate.
+    #[serde(default)]
+    #[schemars(title = "Client Key", extend("multiline" = true, "order" = 3))]
+    pub client_key: Option<SecretString>,
+    /// Passphrase of the private key, if it has one.
+    #[serde(default)]
+    #[schemars(title = "Client Key Password", extend("order" = 4))]
+    pub client_key_password: Option<SecretString>,
+}
+
+/// What a server's certificate must be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Anything goes; only the handshake itself is verified.
+    Nothing,
+    /// It is signed by an authority that is trusted.
+    Authority,
+    /// It is also made for the host that was connected to.
+    AuthorityAndHost,
+}
+
+/// The client side of TLS.
+///
+/// # Errors
+/// A config error that names the key of [`Trust`] whose certificate or key can't be used.
+pub fn client_config(verify: Verify, trust: &Trust) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let none = Trust::default();
-    let trust = mode.trust().unwrap_or(&none);
-    let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        SslMode::VerifyFull(_) => verifier(trust, &provider)?,
-        SslMode::VerifyCa(_) => Arc::new(AnyName(verifier(trust, &provider)?)),
-        _ => Arc::new(AnyServer(Arc::clone(&provider))),
+    let verifier: Arc<dyn ServerCertVerifier> = match verify {
+        Verify::AuthorityAndHost => verifier(trust, &provider)?,
+        Verify::Authority => Arc::new(AnyName(verifier(trust, &provider)?)),
+        Verify::Nothing => Arc::new(AnyServer(Arc::clone(&provider))),
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -108,11 +145,11 @@ fn private_key(trust: &Trust) -> Result<PrivateKeyDer<'static>> {
     )))
 }
 
-/// Trusts a certificate of the authority whatever host it is for (`verify-ca`).
+/// Trusts a certificate of the authority whatever host it is for.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// Trusts every certificate (`require`); only the handshake itself is verified.
+/// Trusts every certificate.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 
