@@ -28,6 +28,9 @@
 pub mod codec;
 pub mod types;
 
+/// The protocol's own JSON schema, version 0.18.0, as YAML: what the messages are judged by in tests.
+pub const PROTOCOL_SCHEMA: &str = include_str!("../schema/airbyte_protocol.yaml");
+
 mod catalog;
 mod configured;
 mod connection_status;

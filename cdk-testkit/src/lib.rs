@@ -27,6 +27,8 @@
 //! | [`run`] | [`Run`]: arguments, environment, stdin, time and stop signal of one run |
 //! | [`ran`] | [`Ran`]: how it ended and what it printed, by kind and stream |
 //! | [`files`] | [`Files`]: a folder for the files of one test |
+//! | [`suite`] | [`Suite`]: the conformance suite; one call judges a connector by the protocol |
+//! | [`schema`] | the protocol's own JSON schema, as a judge of messages |
 //! | [`lines`] | [`StreamSpec`]: a configured stream, and the lines that a destination reads for it |
 //! | [`servers`] | private servers and faulty networks, each behind a feature: `postgres`, `mariadb`, `tls`, `proxy`, `ssh` |
 //!
@@ -37,10 +39,13 @@ pub mod files;
 pub mod lines;
 pub mod ran;
 pub mod run;
+pub mod schema;
 pub mod servers;
 mod stdout;
+pub mod suite;
 
 pub use files::Files;
 pub use lines::StreamSpec;
 pub use ran::Ran;
 pub use run::Run;
+pub use suite::{Program, Suite};

@@ -18,3 +18,8 @@ pub struct Embedding;
 #[doc = include_str!("../../docs/errors.md")]
 #[cfg(doctest)]
 pub struct Errors;
+
+/// The book's chapter on testing.
+#[doc = include_str!("../../docs/testing.md")]
+#[cfg(doctest)]
+pub struct Testing;

@@ -9,12 +9,6 @@ mod commands;
 mod links;
 mod load;
 mod output;
-#[expect(
-    dead_code,
-    reason = "shared with airbyte-protocol's tests, which also judge catalogs"
-)]
-#[path = "../../../airbyte-protocol/tests/main/schema.rs"]
-mod schema;
 mod signals;
 mod spec;
 mod support;

@@ -6,11 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use cdk_testkit::schema;
 use cdk_tests::built;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use crate::schema;
 
 /// Every connector the workspace builds.
 pub(crate) const CONNECTORS: [&str; 5] = [

@@ -4,6 +4,7 @@
     reason = "helpers of tests, where a panic is the report"
 )]
 
+mod conformance;
 mod faults;
 mod harness;
 mod kinds;

@@ -7,6 +7,7 @@
 mod always_updated;
 mod bad_input;
 mod catalog;
+mod conformance;
 mod harness;
 mod incremental;
 mod spec;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod conformance;
 mod csv;
 mod http;
 mod jsonl;

@@ -1,17 +1,25 @@
-//! The protocol's own JSON schema, from its YAML file.
+//! The protocol's own JSON schema, as a judge of what is printed.
+//!
+//! It is another witness than the types of `airbyte-protocol`: those read what they print themselves.
 
 use std::sync::LazyLock;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value, json};
 
-/// Judges one line of output: `Err` lists what the schema doesn't allow.
-pub(crate) fn check(line: &[u8]) -> Result<(), Vec<String>> {
+/// Judges one message: `Err` lists what the schema doesn't allow, each with its place.
+///
+/// # Errors
+/// If the text is no JSON, or no message.
+pub fn check(line: &[u8]) -> Result<(), Vec<String>> {
     check_with(&MESSAGE, line)
 }
 
-/// Judges a configured catalog.
-pub(crate) fn check_catalog(text: &[u8]) -> Result<(), Vec<String>> {
+/// Judges a configured catalog in the same way.
+///
+/// # Errors
+/// If the text is no JSON, or no configured catalog.
+pub fn check_catalog(text: &[u8]) -> Result<(), Vec<String>> {
     check_with(&CATALOG, text)
 }
 
@@ -33,18 +41,18 @@ static CATALOG: LazyLock<jsonschema::Validator> =
     LazyLock::new(|| validator("ConfiguredAirbyteCatalog"));
 
 fn validator(definition: &str) -> jsonschema::Validator {
-    let file = yaml(include_str!("../schema/airbyte_protocol.yaml"));
+    let file = yaml(airbyte_protocol::PROTOCOL_SCHEMA);
     let schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$ref": format!("#/definitions/{definition}"),
         "definitions": file["definitions"],
     });
-    jsonschema::validator_for(&schema).unwrap()
+    jsonschema::validator_for(&schema).expect("the protocol's schema is one")
 }
 
 /// Reads the plain YAML that the file uses: no anchors, no tags.
 fn yaml(text: &str) -> Value {
-    let events = Parser::new_from_str(text).map(|event| event.unwrap().0);
+    let events = Parser::new_from_str(text).map(|event| event.expect("the file is YAML").0);
     let is_frame = |event: &Event<'_>| {
         use Event::{DocumentEnd, DocumentStart, StreamEnd, StreamStart};
         matches!(
@@ -52,7 +60,7 @@ fn yaml(text: &str) -> Value {
             StreamStart | StreamEnd | DocumentStart(_) | DocumentEnd
         )
     };
-    node(&mut events.filter(|event| !is_frame(event))).unwrap()
+    node(&mut events.filter(|event| !is_frame(event))).expect("the file is not empty")
 }
 
 /// `None` at the end of the surrounding list or mapping.
