@@ -11,6 +11,7 @@ mod entrypoint_read;
 mod entrypoint_verbs;
 mod entrypoint_write;
 mod global_state;
+mod independent;
 mod memory;
 mod process;
 mod smallest;

@@ -122,3 +122,15 @@ pub trait Cursor: Send + Sync {
     /// The slice again from the latest record on, for APIs that page only so far; an error when it would not move.
     fn shortened(&self, slice: &StreamSlice) -> Result<StreamSlice>;
 }
+
+/// Makes the parents of streams.
+pub trait ParentFactory: Sync {
+    /// The stream that `definition` describes, which stands at `path` of the manifest; `state` is where it goes on
+    /// from when it is read incrementally.
+    fn parent(
+        &self,
+        definition: &Value,
+        path: &str,
+        state: Option<Value>,
+    ) -> Result<Arc<dyn ParentStream>>;
+}

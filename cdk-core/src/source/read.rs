@@ -154,17 +154,28 @@ impl Reader {
         let partitions = stream.0.partitions_dyn(&request);
         let partitions = self.context.unless_overdue(partitions).await??;
         run.set_ordered(partitions.is_ordered);
+        let is_independent = partitions.is_independent;
         let request = Arc::new(request);
         let mut tasks = JoinSet::new();
         let reader = PartitionReader {
             run: Arc::clone(&run),
             stream,
             request,
+            is_independent,
         };
         let started = self
             .start_partitions(&reader, partitions, permit, &mut tasks)
             .await;
+        // Partitions that were started already may go on when no more can be found.
+        let (started, unfound) = match started {
+            Err(error) if is_independent && !error.is_stop() => (Ok(()), Err(error)),
+            started => (started, Ok(())),
+        };
         join_partitions(&run, started, tasks).await?;
+        if let Some(state) = reader.stream.0.final_state_dyn(&reader.request)? {
+            run.set_final(state)?;
+        }
+        run.first_failure().map_or(Ok(()), Err).and(unfound)?;
         run.finish_states(Some(last_resort(&reader.request))).await
     }
 
@@ -250,10 +261,32 @@ struct PartitionReader {
     run: Arc<StreamRun>,
     stream: BoxedStream,
     request: Arc<StreamRequest>,
+    /// A failing partition leaves the others alone.
+    is_independent: bool,
 }
 
 impl PartitionReader {
     async fn read(
+        self,
+        number: u64,
+        partition: AnyPartition,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<()> {
+        let run = Arc::clone(&self.run);
+        let is_independent = self.is_independent;
+        match self.read_all(number, partition, permit).await {
+            Err(error) if is_independent && !error.is_stop() => {
+                let error = error.with_stream(&run.descriptor);
+                match run.note_failure(error) {
+                    Some(further) => emit_failure(&run.context, &further),
+                    None => Ok(()),
+                }
+            }
+            ended => ended,
+        }
+    }
+
+    async fn read_all(
         self,
         number: u64,
         partition: AnyPartition,
@@ -268,7 +301,9 @@ impl PartitionReader {
             )
         });
         if let Err(error) = self.read_into(&lane, partition).await {
-            run.fail();
+            if !self.is_independent {
+                run.fail();
+            }
             // What was read and marked until then is good. A destination that hangs must not hold up a stop.
             let salvage = tokio::time::timeout(SALVAGE, lane.flush(true));
             if let Ok(Err(lost)) = salvage.await {

@@ -10,7 +10,7 @@ use airbyte_protocol::{
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{ConnectorError, Result};
 use crate::source::checkpoint::PartitionTracker;
 use crate::source::feed::SharedState;
 use crate::source::lane::{Checkpoint, Lane, LaneRows, Outgoing};
@@ -23,6 +23,8 @@ pub(crate) struct StreamRun {
     pub(crate) settings: ReadSettings,
     is_running: AtomicBool,
     has_failed: AtomicBool,
+    /// Of partitions that fail without ending the others.
+    first_failure: Mutex<Option<ConnectorError>>,
     /// Rows and bytes queued since a checkpoint was last handed on for them.
     rows: AtomicU64,
     bytes: AtomicU64,
@@ -72,6 +74,7 @@ impl StreamRun {
             settings,
             is_running: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            first_failure: Mutex::default(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             checkpoints: Mutex::new(0),
@@ -93,6 +96,28 @@ impl StreamRun {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Keeps the first failure of a partition for the end of the stream; a further one is given back.
+    pub(crate) fn note_failure(&self, error: ConnectorError) -> Option<ConnectorError> {
+        let mut first = self
+            .first_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if first.is_some() {
+            return Some(error);
+        }
+        *first = Some(error);
+        None
+    }
+
+    /// Takes what [`StreamRun::note_failure`] kept.
+    pub(crate) fn first_failure(&self) -> Option<ConnectorError> {
+        let mut first = self
+            .first_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        first.take()
     }
 
     pub(crate) fn status(&self, status: AirbyteStreamStatus) -> Result<()> {
@@ -209,6 +234,15 @@ impl StreamRun {
         self.publish(true).await
     }
 
+    /// Replaces what waits to be sent by the state that the stream ends with.
+    pub(crate) fn set_final(&self, state: RawJson) -> Result<()> {
+        let checkpoint = self.number(|| Ok::<_, ConnectorError>(state))?;
+        let mut run = self.lock();
+        run.newest = checkpoint.number;
+        run.unsent = Some(checkpoint);
+        Ok(())
+    }
+
     /// Takes the state that waits to be sent, for a GLOBAL state that is about to be.
     /// What waits to be sent, and the turn to send it: nobody else sends a state of this stream meanwhile.
     pub(super) async fn take_turn(&self) -> (tokio::sync::MutexGuard<'_, ()>, Option<Checkpoint>) {
@@ -279,6 +313,14 @@ impl StreamRun {
         let every = &self.settings;
         self.rows.load(Ordering::Relaxed) + open_rows as u64 >= every.checkpoint_rows
             || self.bytes.load(Ordering::Relaxed) + open_bytes as u64 >= every.checkpoint_bytes
+    }
+
+    /// Whether a state should be sent now: enough was read, or enough time has passed since the last one.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        let run = self.lock();
+        run.is_due
+            || self.is_state_due(0, 0)
+            || run.sent_at.elapsed() >= self.settings.checkpoint_interval
     }
 
     /// Makes a checkpoint of the state that `make` returns; no other is numbered meanwhile.

@@ -8,7 +8,7 @@ use airbyte_protocol::{
 };
 use serde::Serialize;
 
-use crate::batch::JsonRows;
+use crate::batch::{JsonRows, RowExtras};
 use crate::error::{ConnectorError, ErrorContext, Result};
 use crate::source::lane::{Checkpoint, Lane};
 
@@ -59,6 +59,28 @@ impl RecordSink {
             rows.push(record).map_err(|error| self.unwritable(error))?;
             rows.set_meta(&meta)
                 .map_err(|error| self.unwritable(error))?;
+            self.bound(rows)
+        })?;
+        if is_full {
+            self.lane.flush(false).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Emits one record together with the file it describes, as the object of the protocol's `file_reference`.
+    pub async fn record_with_file<T, F>(&mut self, record: &T, file_reference: &F) -> Result<()>
+    where
+        T: Serialize + ?Sized,
+        F: Serialize + ?Sized,
+    {
+        let file = serde_json::to_string(file_reference).map_err(|error| self.unwritable(error))?;
+        let is_full = self.lane.add(|rows| {
+            rows.push(record).map_err(|error| self.unwritable(error))?;
+            rows.set_extras(RowExtras {
+                meta: None,
+                file_reference: Some(file),
+            });
             self.bound(rows)
         })?;
         if is_full {
@@ -145,6 +167,34 @@ impl RecordSink {
     ) -> Result<()> {
         let checkpoint = self.lane.run.number(|| self.serialized(&snapshot()))?;
         self.mark(checkpoint).await
+    }
+
+    /// The same for a state that is large: `snapshot` is called only when a state is to be emitted now.
+    ///
+    /// For streams that also have a [final state](crate::Stream::final_state), which covers what is skipped here.
+    pub async fn checkpoint_if_due<S: Serialize>(
+        &mut self,
+        snapshot: impl FnOnce() -> Option<S> + Send,
+    ) -> Result<()> {
+        let is_stopping = self.lane.run.context.stop().is_cancelled();
+        if !is_stopping && !self.lane.run.is_checkpoint_due() {
+            return Ok(());
+        }
+        let mut is_any = false;
+        let made = self.lane.run.number(|| match snapshot() {
+            Some(state) => {
+                is_any = true;
+                self.serialized(&state)
+            }
+            None => Ok(RawJson::empty_object()),
+        })?;
+        if is_any {
+            return self.mark(made).await;
+        }
+        match is_stopping {
+            true => Err(ConnectorError::stopped()),
+            false => Ok(()),
+        }
     }
 
     fn serialized<S: Serialize + ?Sized>(&self, state: &S) -> Result<RawJson> {

@@ -45,6 +45,14 @@ pub trait Stream: Send + Sync + 'static {
         sink: &mut RecordSink,
     ) -> impl Future<Output = Result<()>> + Send;
 
+    /// The state to end with, for a stream that knows better than its last checkpoint.
+    ///
+    /// Called once, after the last partition was read, also when [independent](Partitions::with_independent_failures)
+    /// ones failed. `None` leaves it at the last checkpoint.
+    fn final_state(&self, _request: &StreamRequest) -> Result<Option<RawJson>> {
+        Ok(None)
+    }
+
     /// The stream behind the object-safe twin, for [`Source::streams`](crate::Source::streams).
     fn boxed(self) -> BoxedStream
     where
@@ -118,6 +126,7 @@ impl StreamRequest {
 pub struct Partitions<P> {
     pub(crate) items: BoxStream<'static, Result<P>>,
     pub(crate) is_ordered: bool,
+    pub(crate) is_independent: bool,
 }
 
 impl<P: Send + 'static> Partitions<P> {
@@ -136,6 +145,7 @@ impl<P: Send + 'static> Partitions<P> {
         Self {
             items: items.boxed(),
             is_ordered: true,
+            is_independent: false,
         }
     }
 
@@ -149,6 +159,16 @@ impl<P: Send + 'static> Partitions<P> {
     #[must_use]
     pub fn with_self_contained_states(mut self) -> Self {
         self.is_ordered = false;
+        self
+    }
+}
+
+impl<P> Partitions<P> {
+    /// A partition that fails does not end the others: each failure is reported in an ERROR trace of its own, and
+    /// the stream ends INCOMPLETE once all are read.
+    #[must_use]
+    pub fn with_independent_failures(mut self) -> Self {
+        self.is_independent = true;
         self
     }
 }
@@ -175,6 +195,7 @@ pub(crate) trait DynStream: Send + Sync {
         request: &StreamRequest,
         sink: &mut RecordSink,
     ) -> Result<()>;
+    fn final_state_dyn(&self, request: &StreamRequest) -> Result<Option<RawJson>>;
 }
 
 #[async_trait]
@@ -184,12 +205,21 @@ impl<S: Stream> DynStream for S {
     }
 
     async fn partitions_dyn(&self, request: &StreamRequest) -> Result<Partitions<AnyPartition>> {
-        let Partitions { items, is_ordered } = self.partitions(request).await?;
+        let Partitions {
+            items,
+            is_ordered,
+            is_independent,
+        } = self.partitions(request).await?;
         let items = items.map(|item| item.map(|partition| Box::new(partition) as AnyPartition));
         Ok(Partitions {
             items: items.boxed(),
             is_ordered,
+            is_independent,
         })
+    }
+
+    fn final_state_dyn(&self, request: &StreamRequest) -> Result<Option<RawJson>> {
+        self.final_state(request)
     }
 
     async fn read_dyn(
