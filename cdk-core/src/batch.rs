@@ -223,6 +223,18 @@ impl JsonRows {
         self.end_row();
     }
 
+    /// The text of the rows, to write the next one at its end.
+    #[inline]
+    pub(crate) fn text_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Drops text behind the last row.
+    pub(crate) fn drop_open_text(&mut self) {
+        let end = self.ends.last().map_or(0, |end| *end as usize);
+        self.text.truncate(end);
+    }
+
     /// Sets what the last row carries besides its data.
     pub fn set_extras(&mut self, extras: RowExtras) {
         if let Some(row) = self.len().checked_sub(1) {
@@ -317,7 +329,7 @@ impl JsonRows {
         })
     }
 
-    fn end_row(&mut self) {
+    pub(crate) fn end_row(&mut self) {
         let end = u32::try_from(self.text.len());
         self.ends
             .push(end.expect("a batch is flushed long before it holds 4 GiB"));

@@ -8,7 +8,8 @@ const ERA_DAYS: i64 = 146_097;
 const EPOCH: i64 = 719_468;
 
 /// Year, month and day of a day counted from 1970-01-01. The year before 1 is 0 (1 BC).
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+#[must_use]
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let since_march = days + EPOCH;
     let era = since_march.div_euclid(ERA_DAYS);
     let day_of_era = since_march.rem_euclid(ERA_DAYS);
@@ -28,8 +29,8 @@ pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
 
 /// The day of a date, counted from 1970-01-01; `None` when there is no such date. `year` is small enough
 /// not to overflow: up to 11 digits.
-#[cfg(feature = "arrow")]
-pub(crate) fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
+#[must_use]
+pub fn day_of(year: i64, month: i64, day: i64) -> Option<i64> {
     const DAYS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let of_month = DAYS.get(usize::try_from(month.checked_sub(1)?).ok()?)?;
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

@@ -25,6 +25,7 @@
 //! | [`error`] | the one error: who must act, what the user reads, the cause beside it |
 //! | [`secret`] | secret values, and the mask over what people read |
 //! | [`context`], [`clock`] | what a running connector gets from its host |
+//! | [`calendar`] | days and dates |
 //! | [`batch`], [`event`], [`budget`] | what moves between the two sides, and the bytes it may hold |
 //! | [`watchdog`], [`memory_guard`] | says who waits for whom; ends a run in order when memory runs out |
 //! | [`protocol`] | the messages themselves: crate `airbyte-protocol` |
@@ -40,7 +41,7 @@
 pub mod arrow;
 pub mod batch;
 pub mod budget;
-mod calendar;
+pub mod calendar;
 pub mod clock;
 pub mod config;
 pub mod context;
@@ -76,6 +77,6 @@ pub use process::{ProcessCommand, ProcessDestination, ProcessSource};
 pub use secret::{SecretString, Secrets};
 pub use source::{
     BoxedStream, DynSource, GlobalFeed, GlobalSink, InputState, Partitions, ReadArgs, ReadSettings,
-    RecordSink, Source, Stream, StreamRequest,
+    RecordSink, RecordWriter, Source, Stream, StreamRequest,
 };
 pub use sync::Sync;

@@ -16,7 +16,7 @@ pub use erased::{DynSource, ReadArgs};
 pub use feed::{GlobalFeed, GlobalSink};
 pub use input_state::InputState;
 pub use settings::ReadSettings;
-pub use sink::RecordSink;
+pub use sink::{RecordSink, RecordWriter};
 pub use stream::{BoxedStream, Partitions, Stream, StreamRequest};
 
 use std::future::Future;

@@ -49,6 +49,9 @@ pub(super) async fn run<S: Source>(
     let reader = Reader {
         context: context.clone(),
         pool: Arc::new(Semaphore::new(settings.concurrency)),
+        open: Arc::new(Semaphore::new(
+            settings.open_streams.min(Semaphore::MAX_PERMITS),
+        )),
         settings,
     };
     let mut tasks = JoinSet::new();
@@ -107,7 +110,10 @@ struct Failure {
 #[derive(Clone)]
 struct Reader {
     context: Context,
+    /// Partitions being read.
     pool: Arc<Semaphore>,
+    /// Streams begun and not ended.
+    open: Arc<Semaphore>,
     settings: ReadSettings,
 }
 
@@ -149,7 +155,9 @@ impl Reader {
         stream: BoxedStream,
         request: StreamRequest,
     ) -> Result<()> {
-        let permit = self.permit().await?;
+        // Before the place in the pool: whoever waits here must not keep an open stream from reading on.
+        let _open = self.permit(&self.open).await?;
+        let permit = self.permit(&self.pool).await?;
         run.status(AirbyteStreamStatus::Started)?;
         let partitions = stream.0.partitions_dyn(&request);
         let partitions = self.context.unless_overdue(partitions).await??;
@@ -193,7 +201,7 @@ impl Reader {
             let partition = partition?;
             let permit = match free.take() {
                 Some(permit) => permit,
-                None => self.permit().await?,
+                None => self.permit(&self.pool).await?,
             };
             while let Some(ended) = tasks.try_join_next() {
                 joined(&reader.run, ended)?;
@@ -244,12 +252,12 @@ impl Reader {
         report_feed(&self.context, &runs, ended)
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+    async fn permit(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = self.context.stop().cancelled() => Err(ConnectorError::stopped()),
-            permit = Arc::clone(&self.pool).acquire_owned() => {
-                Ok(permit.expect("the pool is never closed"))
+            permit = Arc::clone(of).acquire_owned() => {
+                Ok(permit.expect("no semaphore of ours is ever closed"))
             }
         }
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct ReadSettings {
     /// Partitions read at the same time, over all streams.
     pub concurrency: usize,
+    /// Streams open at the same time: for sources that hold a connection or a snapshot per stream.
+    pub open_streams: usize,
     /// A batch goes on when it holds this many bytes…
     pub batch_bytes: usize,
     /// …or is this old.
@@ -27,6 +29,7 @@ impl Default for ReadSettings {
     fn default() -> Self {
         Self {
             concurrency: std::thread::available_parallelism().map_or(2, usize::from),
+            open_streams: usize::MAX,
             batch_bytes: 1 << 20,
             batch_age: Duration::from_secs(1),
             checkpoint_rows: 100_000,
@@ -42,6 +45,13 @@ impl ReadSettings {
     #[must_use]
     pub fn with_concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Sets how many streams are open at the same time (at least one).
+    #[must_use]
+    pub fn with_open_streams(mut self, streams: usize) -> Self {
+        self.open_streams = streams.max(1);
         self
     }
 

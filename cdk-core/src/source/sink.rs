@@ -105,6 +105,29 @@ impl RecordSink {
         }
     }
 
+    /// Emits records whose JSON text `write` puts together itself, many at a time: the fastest way for sources that
+    /// decode another format. `write` should return soon after [`RecordWriter::is_full`]; the batch goes on then.
+    pub async fn write<R>(
+        &mut self,
+        write: impl FnOnce(&mut RecordWriter<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let mut written = None;
+        let is_full = self.lane.add(|rows| {
+            let full_bytes = self.lane.run.settings.batch_bytes;
+            let mut writer = RecordWriter {
+                rows,
+                sink: self,
+                full_bytes,
+            };
+            written = Some(write(&mut writer)?);
+            Ok(())
+        })?;
+        if is_full {
+            self.lane.flush(false).await?;
+        }
+        Ok(written.expect("without an error `write` has returned a value"))
+    }
+
     /// Whether whoever takes the records works on Arrow columns; see [`RecordSink::arrow`].
     pub fn prefers_arrow(&self) -> bool {
         self.lane.run.context.prefers_arrow()
@@ -265,6 +288,54 @@ impl RecordSink {
         let mut meta = meta.unwrap_or_default();
         meta.changes.extend(changes);
         rows.set_meta(&meta).map_err(|error| self.unwritable(error))
+    }
+}
+
+/// Takes the text of records as it is written; see [`RecordSink::write`].
+#[derive(Debug)]
+pub struct RecordWriter<'a> {
+    rows: &'a mut JsonRows,
+    sink: &'a RecordSink,
+    full_bytes: usize,
+}
+
+impl RecordWriter<'_> {
+    /// Where the record's text goes, behind what is there: one JSON object, UTF-8, on one line. Text that
+    /// [`RecordWriter::end`] did not make a record of is dropped.
+    #[inline]
+    pub fn text(&mut self) -> &mut Vec<u8> {
+        self.rows.text_mut()
+    }
+
+    /// Makes a record of the text since the last one.
+    #[inline]
+    pub fn end(&mut self) -> Result<()> {
+        self.rows.end_row();
+        self.sink.bound(self.rows)
+    }
+
+    /// The same for a record that was changed on the way.
+    pub fn end_with(&mut self, changes: Vec<AirbyteRecordMessageMetaChange>) -> Result<()> {
+        self.rows.end_row();
+        let meta = AirbyteRecordMessageMeta {
+            changes,
+            ..Default::default()
+        };
+        let set = self.rows.set_meta(&meta);
+        set.map_err(|error| self.sink.unwritable(error))?;
+        self.sink.bound(self.rows)
+    }
+
+    /// True when the batch is large enough to go on.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.rows.held_bytes() >= self.full_bytes
+    }
+}
+
+impl Drop for RecordWriter<'_> {
+    fn drop(&mut self) {
+        self.rows.drop_open_text();
     }
 }
 

@@ -1,0 +1,10 @@
+//! The connector from the outside, run in process against private servers.
+
+// The exemption of clippy.toml covers test functions only, not their helpers.
+#![allow(clippy::unwrap_used)]
+
+mod config;
+mod incremental;
+mod oracle;
+mod resume;
+mod support;
