@@ -68,6 +68,15 @@ impl ResponseBody {
         }
     }
 
+    /// Makes `chunk` the next one.
+    pub(crate) fn put_back(&mut self, chunk: Bytes) {
+        let permit = self._permit.take();
+        let rest = std::mem::replace(self, Self::whole(Bytes::new()));
+        let first = stream::iter([Ok(chunk)]);
+        *self = Self::chunks(first.chain(rest.into_chunks()));
+        self._permit = permit;
+    }
+
     /// The rest as a stream of chunks.
     pub fn into_chunks(self) -> BoxStream<'static, Result<Bytes, TransportError>> {
         stream::unfold(self, |mut body| async move {

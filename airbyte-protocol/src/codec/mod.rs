@@ -6,6 +6,7 @@
 //! | [`scan`] | finds a line's type, and for records stream, data and time, all borrowed |
 //! | [`fields`] | walks the top-level members of one JSON object, all borrowed |
 //! | [`items`] | walks the items of one JSON array, all borrowed |
+//! | [`value_end`] | finds where one JSON value ends |
 //! | [`decode_str`] | the content of one JSON string |
 //! | [`RecordEnvelope`] | writes records from precomputed parts |
 //!
@@ -44,6 +45,7 @@ mod scan;
 mod scan_error;
 mod simd;
 mod string;
+mod value;
 
 pub use crate::json::single_line;
 pub use envelope::{RecordEnvelope, StampedEnvelope};
@@ -53,3 +55,4 @@ pub use lines::{LineSplitter, LineTooLong};
 pub use scan::{Line, RecordLine, scan};
 pub use scan_error::{LineError, LineErrorKind};
 pub use string::{StringError, decode_str, decode_str_lossy};
+pub use value::{ValueEndError, value_end};

@@ -81,8 +81,8 @@ impl TokenSource for SessionLogin {
         let body = body.transient_error("The answer to the login broke off.")?;
         let body = body.unwrap_or_default();
         let json: Value = serde_json::from_slice(&body).map_err(|_| missing())?;
-        let steps = self.token_path.iter();
-        let found = steps.fold(Some(&json), |json, step| json.and_then(|it| it.get(step)));
+        let mut steps = self.token_path.iter();
+        let found = steps.try_fold(&json, |json, step| json.get(step));
         match found {
             Some(value @ (Value::String(_) | Value::Number(_))) => Ok(Token {
                 secret: SecretString::new(text_of(value)),

@@ -215,6 +215,31 @@ impl Tries<'_> {
 }
 
 impl HttpClient {
+    /// Waits before an answer whose body broke off is asked for again; gives up after as many failures in a row as a
+    /// request has retries.
+    pub(crate) async fn wait_to_resume(
+        &self,
+        request: &Request,
+        error: &TransportError,
+        failures: u32,
+    ) -> Result<()> {
+        let attempt = Attempt::Failed(error);
+        let resolution = self.errors.resolve(&attempt);
+        let failure = Failure {
+            client: self,
+            request,
+            attempt: &attempt,
+            resolution: &resolution,
+        };
+        if !resolution.action.is_retry() || failures > self.errors.limits().max_retries {
+            return Err(failure.exhausted(failures));
+        }
+        let wait = self.errors.wait(&attempt, failures, self.context.now_ms());
+        let wait = wait.map_err(|error| failure.named(error))?;
+        tracing::info!("{} Going on in {wait:.1?}.", failure.what_happened());
+        self.unless_stopped(self.timer.sleep(wait)).await
+    }
+
     /// Tells the platform that the stream waits for a rate limit.
     fn say_rate_limited(&self) -> Result<()> {
         let Some(stream) = &self.stream else {

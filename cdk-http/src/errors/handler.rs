@@ -56,21 +56,11 @@ impl Default for RetryLimits {
 ///
 /// The first filter that matches counts. Of the strategies, the first that gives a wait counts; behind them stand
 /// `Retry-After` and an exponential wait from 1 s on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct DefaultErrorHandler {
     filters: Vec<ResponseFilter>,
     backoffs: Vec<Arc<dyn Backoff>>,
     limits: RetryLimits,
-}
-
-impl Default for DefaultErrorHandler {
-    fn default() -> Self {
-        Self {
-            filters: Vec::new(),
-            backoffs: Vec::new(),
-            limits: RetryLimits::default(),
-        }
-    }
 }
 
 impl DefaultErrorHandler {
