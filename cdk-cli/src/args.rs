@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Discover(ConfiguredArgs),
     /// Read records as Airbyte protocol messages, one JSON line each
     Read(ReadArgs),
+    /// Judge a connector by the protocol's rules
+    Test(Box<TestArgs>),
     /// Show or reset what a connection remembers
     State(StateArgs),
     /// List the built-in connectors
@@ -105,6 +107,104 @@ pub(crate) struct ReadArgs {
     /// Where to go on: a list of Airbyte states (JSON)
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
+}
+
+/// `cdk test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// A built-in name (see `cdk connectors`), the path of an executable, docker:IMAGE, or a command
+    #[arg(
+        long,
+        short,
+        value_name = "NAME|PATH",
+        required_unless_present = "list_rules"
+    )]
+    pub(crate) connector: Option<String>,
+    /// A config that works (JSON or YAML; may refer to environment variables and files)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A config that fits the spec but must be refused; may be given often
+    #[arg(long, value_name = "FILE")]
+    pub(crate) invalid_config: Vec<PathBuf>,
+    /// Read with this configured catalog instead of one made from the discovered catalog
+    #[arg(long, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// States (a JSON list) to begin the incremental read from
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// States (a JSON list) ahead of all data: reading from them must give no records
+    #[arg(long, value_name = "FILE")]
+    pub(crate) future_state: Option<PathBuf>,
+    /// The spec of the version before, as `spec` printed it: old configs must stay valid
+    #[arg(long, value_name = "FILE")]
+    pub(crate) previous_spec: Option<PathBuf>,
+    /// The catalog of the version before, as `discover` printed it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) previous_catalog: Option<PathBuf>,
+    /// Records that a source must have: RECORD messages or {"stream", "data"}, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expected_records: Option<PathBuf>,
+    /// Read only these streams
+    #[arg(long, value_name = "STREAM")]
+    pub(crate) stream: Vec<String>,
+    /// A stream that may be without records, and why
+    #[arg(long, value_name = "STREAM=REASON", value_parser = reasoned)]
+    pub(crate) allow_empty: Vec<(String, String)>,
+    /// A field of records that differs from read to read
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) ignore_field: Vec<String>,
+    /// A rule to skip, and why
+    #[arg(long, value_name = "RULE=REASON", value_parser = reasoned)]
+    pub(crate) skip: Vec<(String, String)>,
+    /// A shell command that prints what a destination holds of the stream $CDK_STREAM (namespace
+    /// $CDK_NAMESPACE), one JSON object a row
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) read_back: Option<String>,
+    /// The namespace of the streams that a destination is given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// What one run of the connector may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) run_limit: u64,
+    /// What everything may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) time_limit: u64,
+    /// What one run may print, such as 256MiB (the default)
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub(crate) output_limit: Option<usize>,
+    /// Count warnings as failures
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
+    /// Write the report to this file too, as JUnit XML if it ends in .xml, else as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// List the rules, and what each needs to apply
+    #[arg(long)]
+    pub(crate) list_rules: bool,
+}
+
+/// How `cdk test` prints its report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// Lines for people
+    Table,
+    /// One JSON object
+    Json,
+    /// JUnit XML
+    Junit,
+}
+
+/// `what=why`, neither of them empty.
+fn reasoned(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((what, why)) if !what.trim().is_empty() && !why.trim().is_empty() => {
+            Ok((what.trim().to_owned(), why.trim().to_owned()))
+        }
+        _ => Err("a name, `=` and a reason are needed".to_owned()),
+    }
 }
 
 /// `cdk state`.

@@ -1,6 +1,7 @@
 //! The `cdk` command: sync any source to any destination, run and inspect connectors.
 
 mod args;
+mod conformance;
 mod connection;
 mod connector;
 mod host;
@@ -69,6 +70,7 @@ async fn run(cli: &Cli, output: &Output) -> Exit {
         Command::Check(args) => connector::check(args, signals, output).await,
         Command::Discover(args) => connector::discover(args, signals, output).await,
         Command::Read(args) => connector::read(args, signals, output).await,
+        Command::Test(args) => conformance::test(args, signals, output).await,
         Command::State(StateArgs {
             verb: StateVerb::Show(args),
         }) => state::show(args, output).await,

@@ -64,6 +64,11 @@ impl ProcessCommand {
         &self.program
     }
 
+    /// The arguments that come before the verb.
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
     /// Starts `verb` with its files. A blocking call, but a short one.
     pub(super) fn start(&self, verb: &str, files: &RunFiles, stdin: Stdio) -> Result<Running> {
         let dir = files.dir.path();

@@ -100,6 +100,12 @@ impl Suite {
         }
     }
 
+    /// How the connector is called in the report.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.plan.name = Some(name.into());
+        self
+    }
+
     /// Says what the connector is.
     pub fn role(mut self, role: Role) -> Self {
         self.plan.role = Some(role);
@@ -227,7 +233,11 @@ impl Suite {
 
     /// Runs everything and judges it. Always ends, whatever the connector does: see [`Limits`].
     pub async fn run(self) -> Report {
-        let name = self.subject.name();
+        let name = self
+            .plan
+            .name
+            .clone()
+            .unwrap_or_else(|| self.subject.name());
         let mut stage = Stage::new(self.subject, Evidence::new(self.plan));
         acts::play(&mut stage).await;
         Report::new(name, &stage.evidence, stage.started.elapsed())

@@ -25,6 +25,7 @@ pub(super) type ReadBack = Arc<
 /// Everything a call of the suite is given besides the connector.
 #[derive(Clone)]
 pub(super) struct Plan {
+    pub(super) name: Option<String>,
     pub(super) role: Option<Role>,
     pub(super) config: Value,
     pub(super) invalid_configs: Vec<Value>,
@@ -47,6 +48,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(role: Option<Role>) -> Self {
         Self {
+            name: None,
             role,
             config: Value::Object(serde_json::Map::new()),
             invalid_configs: Vec::new(),

@@ -195,7 +195,7 @@ const HELD: &[(&str, Corrupt)] = &[
         tables_of(after, "_values").flatten().for_each(|row| {
             // What a float makes of it.
             if row.data["id"] == i64::MAX {
-                row.data["id"] = json!(9.223_372_036_854_775_8e18);
+                row.data["id"] = json!(9.223_372_036_854_776e18);
             }
         });
     }),

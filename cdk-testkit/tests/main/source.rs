@@ -211,7 +211,7 @@ fn items(call: &Call, is_incremental: bool) -> Vec<Value> {
         .flatten()
         .filter(|state| state["stream"]["stream_descriptor"]["name"] == "items");
     let from = own
-        .last()
+        .next_back()
         .and_then(|state| state["stream"]["stream_state"]["id"].as_i64());
     let from = from.filter(|_| is_incremental).unwrap_or(0);
     let mut messages = vec![status("items", "STARTED")];
