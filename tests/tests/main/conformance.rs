@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use cdk_testkit::suite::Report;
 use cdk_testkit::{Files, Program, Suite};
 use cdk_tests::built;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::CONNECTORS;
 
