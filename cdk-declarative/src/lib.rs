@@ -1,5 +1,7 @@
 //! The low-code engine: runs the `manifest.yaml` connectors of Airbyte unchanged.
 
+pub mod component;
 pub mod python;
 pub mod slice;
+pub mod template;
 pub mod time;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{float_of_text, push_repr, push_str_repr};
+use super::{float_of_text, push_repr};
 
 /// Deeper nesting is no literal; Python's parser stops there too.
 const MAX_DEPTH: usize = 90;
@@ -401,13 +401,6 @@ fn whole(digits: &str, is_negative: bool) -> Option<Value> {
     }
 }
 
-/// The literal a text would be read back from.
-pub(crate) fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    push_str_repr(&mut out, text);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -502,7 +495,9 @@ mod tests {
         assert_eq!(literal_eval("1,'b'").unwrap().text(), "(1, 'b')");
         assert_eq!(literal_eval("1,").unwrap().text(), "(1,)");
         assert_eq!(
-            literal_eval(&quoted("it's \\ 'x'\n")).unwrap().text(),
+            literal_eval(&crate::python::python_repr(&json!("it's \\ 'x'\n")))
+                .unwrap()
+                .text(),
             "it's \\ 'x'\n"
         );
     }

@@ -26,29 +26,33 @@ pub(crate) fn push_repr(out: &mut String, value: &Value) {
         Value::Bool(false) => out.push_str("False"),
         Value::Number(number) => push_number(out, number),
         Value::String(text) => push_str_repr(out, text),
-        Value::Array(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push_str(", ");
-                }
-                push_repr(out, item);
-            }
-            out.push(']');
-        }
-        Value::Object(map) => {
-            out.push('{');
-            for (at, (key, value)) in map.iter().enumerate() {
-                if at > 0 {
-                    out.push_str(", ");
-                }
-                push_str_repr(out, key);
-                out.push_str(": ");
-                push_repr(out, value);
-            }
-            out.push('}');
-        }
+        Value::Array(items) => push_array(out, items),
+        Value::Object(map) => push_object(out, map),
     }
+}
+
+pub(crate) fn push_array(out: &mut String, items: &[Value]) {
+    out.push('[');
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        push_repr(out, item);
+    }
+    out.push(']');
+}
+
+pub(crate) fn push_object(out: &mut String, map: &Map<String, Value>) {
+    out.push('{');
+    for (at, (key, value)) in map.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        push_str_repr(out, key);
+        out.push_str(": ");
+        push_repr(out, value);
+    }
+    out.push('}');
 }
 
 fn push_number(out: &mut String, number: &Number) {

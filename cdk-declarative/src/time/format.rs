@@ -127,6 +127,13 @@ impl Format {
     }
 }
 
+/// Python's `strptime`: codes of Python alone, and the offset only when the text has one.
+pub(crate) fn strptime(text: &str, format: &str) -> Result<Moment, String> {
+    Pattern::new(format)
+        .parse(text)
+        .map_err(|why| why.unwrap_or_else(|| format!("`{text}` does not match format `{format}`")))
+}
+
 const DAYS: [&str; 7] = [
     "Monday",
     "Tuesday",
@@ -266,7 +273,7 @@ pub(crate) fn offset_text(offset: i32, colon: &str) -> String {
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.unsigned_abs();
     let mut text = format!("{sign}{:02}{colon}{:02}", offset / 3600, offset / 60 % 60);
-    if offset % 60 != 0 {
+    if !offset.is_multiple_of(60) {
         text.push_str(&format!("{colon}{:02}", offset % 60));
     }
     text

@@ -1,0 +1,337 @@
+//! Methods of texts.
+
+use std::rc::Rc;
+
+use super::eval::Given;
+use super::value::{Eval, Val, other_fault, type_fault};
+
+/// A text longer than this is a mistake of the manifest.
+const MAX_WIDTH: i128 = 1 << 20;
+
+/// Calls a method of `str`.
+pub(super) fn call<'a>(text: &str, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
+    let own = |text: String| Ok(Val::text(text));
+    match name {
+        "lower" | "casefold" => own(text.to_lowercase()),
+        "upper" => own(text.to_uppercase()),
+        "capitalize" => own(capitalized(text)),
+        "title" => own(titled(text)),
+        "swapcase" => own(text.chars().map(swapped).collect()),
+        "strip" => own(stripped(text, args, true, true)?),
+        "lstrip" => own(stripped(text, args, true, false)?),
+        "rstrip" => own(stripped(text, args, false, true)?),
+        "removeprefix" | "removesuffix" => {
+            let part = args.need(0, "part", name)?;
+            let part = part.as_str(name)?;
+            let kept = if name == "removeprefix" {
+                text.strip_prefix(part)
+            } else {
+                text.strip_suffix(part)
+            };
+            own(kept.unwrap_or(text).to_owned())
+        }
+        "split" | "rsplit" => split(text, name == "rsplit", args),
+        "splitlines" => Ok(Val::list(
+            text.lines()
+                .map(|line| Val::text(line.to_owned()))
+                .collect(),
+        )),
+        "partition" | "rpartition" => {
+            let part = args.need(0, "sep", name)?;
+            let part = part.as_str(name)?;
+            let found = if name == "partition" {
+                text.split_once(part)
+            } else {
+                text.rsplit_once(part)
+            };
+            let parts = match found {
+                Some((before, after)) => [before, part, after],
+                None if name == "partition" => [text, "", ""],
+                None => ["", "", text],
+            };
+            Ok(Val::Tuple(Rc::new(
+                parts.map(|part| Val::text(part.to_owned())).into(),
+            )))
+        }
+        "join" => join(text, args),
+        "replace" => {
+            let (old, new) = (args.need(0, "old", name)?, args.need(1, "new", name)?);
+            let count = args
+                .get(2, "count")
+                .and_then(|count| count.as_int())
+                .unwrap_or(-1);
+            own(match usize::try_from(count) {
+                Ok(count) => text.replacen(old.as_str(name)?, new.as_str(name)?, count),
+                Err(_) => text.replace(old.as_str(name)?, new.as_str(name)?),
+            })
+        }
+        "startswith" => affix(args, name, |part| text.starts_with(part)),
+        "endswith" => affix(args, name, |part| text.ends_with(part)),
+        "find" | "rfind" | "index" | "rindex" => find(text, name, args),
+        "count" => {
+            let part = args.need(0, "sub", name)?;
+            Ok(Val::Int(text.matches(part.as_str(name)?).count() as i128))
+        }
+        "zfill" | "ljust" | "rjust" | "center" => own(padded(text, name, args)?),
+        "encode" => own(text.to_owned()),
+        "format" => format(text, args).map(Val::text),
+        _ => Ok(Val::Bool(is(text, name))),
+    }
+}
+
+fn is(text: &str, name: &str) -> bool {
+    let all = |test: fn(char) -> bool| !text.is_empty() && text.chars().all(test);
+    let has_case = text
+        .chars()
+        .any(|letter| letter.is_lowercase() || letter.is_uppercase());
+    match name {
+        "isalnum" => all(char::is_alphanumeric),
+        "isalpha" => all(char::is_alphabetic),
+        "isdigit" | "isdecimal" => all(|letter| letter.is_ascii_digit()),
+        "isnumeric" => all(char::is_numeric),
+        "isspace" => all(char::is_whitespace),
+        "islower" => has_case && !text.chars().any(char::is_uppercase),
+        "isupper" => has_case && !text.chars().any(char::is_lowercase),
+        _ => has_case && titled(text) == text,
+    }
+}
+
+fn swapped(letter: char) -> char {
+    let other = if letter.is_uppercase() {
+        letter.to_lowercase().next()
+    } else {
+        letter.to_uppercase().next()
+    };
+    other.unwrap_or(letter)
+}
+
+pub(super) fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first
+            .to_uppercase()
+            .chain(letters.as_str().to_lowercase().chars())
+            .collect(),
+        None => String::new(),
+    }
+}
+
+fn titled(text: &str) -> String {
+    let mut is_inside = false;
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_inside {
+            out.extend(letter.to_lowercase());
+        } else {
+            out.extend(letter.to_uppercase());
+        }
+        is_inside = letter.is_alphabetic();
+    }
+    out
+}
+
+fn stripped(text: &str, args: &Given<'_>, at_start: bool, at_end: bool) -> Eval<String> {
+    let letters = match args.get(0, "chars") {
+        None | Some(Val::None) => None,
+        Some(letters) => Some(letters.as_str("strip")?.to_owned()),
+    };
+    let drops = |letter: char| match &letters {
+        None => letter.is_whitespace(),
+        Some(letters) => letters.contains(letter),
+    };
+    let text = if at_start {
+        text.trim_start_matches(drops)
+    } else {
+        text
+    };
+    Ok(if at_end {
+        text.trim_end_matches(drops)
+    } else {
+        text
+    }
+    .to_owned())
+}
+
+fn split<'a>(text: &str, from_end: bool, args: &Given<'a>) -> Eval<Val<'a>> {
+    let most = args.get(1, "maxsplit").and_then(|most| most.as_int());
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    let parts: Vec<&str> = match args.get(0, "sep") {
+        None | Some(Val::None) => split_blanks(text, most, from_end),
+        Some(part) => {
+            let part = part.as_str("split")?.to_owned();
+            if part.is_empty() {
+                return other_fault("empty separator");
+            }
+            match (most, from_end) {
+                (None, _) => text.split(&part).collect(),
+                (Some(most), false) => text.splitn(most + 1, &part).collect(),
+                (Some(most), true) => {
+                    let mut parts: Vec<_> = text.rsplitn(most + 1, &part).collect();
+                    parts.reverse();
+                    parts
+                }
+            }
+        }
+    };
+    Ok(Val::list(
+        parts
+            .into_iter()
+            .map(|part| Val::text(part.to_owned()))
+            .collect(),
+    ))
+}
+
+fn split_blanks(text: &str, most: Option<usize>, from_end: bool) -> Vec<&str> {
+    let Some(most) = most else {
+        return text.split_whitespace().collect();
+    };
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let at = if from_end {
+            rest.rfind(char::is_whitespace)
+        } else {
+            rest.find(char::is_whitespace)
+        };
+        let Some(at) = at.filter(|_| parts.len() < most) else {
+            parts.push(rest);
+            break;
+        };
+        if from_end {
+            parts.push(rest[at..].trim_start());
+            rest = rest[..at].trim_end();
+        } else {
+            parts.push(&rest[..at]);
+            rest = rest[at..].trim_start();
+        }
+    }
+    if from_end {
+        parts.reverse();
+    }
+    parts
+}
+
+fn join<'a>(text: &str, args: &Given<'a>) -> Eval<Val<'a>> {
+    let items = args.need(0, "iterable", "join")?.items()?;
+    let mut out = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(text);
+        }
+        match item {
+            Val::Str(part) => out.push_str(part),
+            other => {
+                return type_fault(format!(
+                    "sequence item {at}: expected str instance, {} found",
+                    other.type_name()
+                ));
+            }
+        }
+    }
+    Ok(Val::text(out))
+}
+
+fn affix<'a>(args: &Given<'a>, name: &str, holds: impl Fn(&str) -> bool) -> Eval<Val<'a>> {
+    let part = args.need(0, "affix", name)?;
+    if let Val::Tuple(parts) = &part {
+        for part in parts.iter() {
+            if holds(part.as_str(name)?) {
+                return Ok(Val::Bool(true));
+            }
+        }
+        return Ok(Val::Bool(false));
+    }
+    Ok(Val::Bool(holds(part.as_str(name)?)))
+}
+
+fn find<'a>(text: &str, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
+    let part = args.need(0, "sub", name)?;
+    let part = part.as_str(name)?;
+    let at = if name.starts_with('r') {
+        text.rfind(part)
+    } else {
+        text.find(part)
+    };
+    match at {
+        Some(at) => Ok(Val::Int(text[..at].chars().count() as i128)),
+        None if name.ends_with("index") => other_fault("substring not found"),
+        None => Ok(Val::Int(-1)),
+    }
+}
+
+fn padded(text: &str, name: &str, args: &Given<'_>) -> Eval<String> {
+    let Some(width) = args.need(0, "width", name)?.as_int() else {
+        return type_fault(format!("{name} needs a whole number"));
+    };
+    let filler = match args.get(1, "fillchar") {
+        Some(filler) => filler.as_str(name)?.to_owned(),
+        None => " ".to_owned(),
+    };
+    let missing = usize::try_from(width.min(MAX_WIDTH))
+        .unwrap_or(0)
+        .saturating_sub(text.chars().count());
+    Ok(match name {
+        "ljust" => text.to_owned() + &filler.repeat(missing),
+        "rjust" => filler.repeat(missing) + text,
+        "zfill" => {
+            let (sign, digits) = text.split_at(usize::from(text.starts_with(['+', '-'])));
+            format!("{sign}{}{digits}", "0".repeat(missing))
+        }
+        _ => {
+            let left = missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1);
+            filler.repeat(left) + text + &filler.repeat(missing - left)
+        }
+    })
+}
+
+/// `str.format` with plain fields: `{}`, `{0}`, `{name}`.
+fn format(text: &str, args: &Given<'_>) -> Eval<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    let mut next = 0;
+    while let Some(at) = rest.find(['{', '}']) {
+        out.push_str(&rest[..at]);
+        let brace = &rest[at..at + 1];
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix(brace) {
+            out.push_str(brace);
+            rest = after;
+            continue;
+        }
+        let Some(end) = rest.find('}').filter(|_| brace == "{") else {
+            return other_fault("a brace of the format stands alone");
+        };
+        let (field, spec) = rest[..end].split_once(':').unwrap_or((&rest[..end], ""));
+        let value = match field.parse::<usize>() {
+            Ok(at) => args.positional.get(at).cloned(),
+            Err(_) if field.is_empty() => {
+                next += 1;
+                args.positional.get(next - 1).cloned()
+            }
+            Err(_) => args.get(usize::MAX, field),
+        };
+        let Some(value) = value else {
+            return other_fault(format!("there is no value for `{field}` of the format"));
+        };
+        out.push_str(&with_spec(&value, spec)?);
+        rest = &rest[end + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn with_spec(value: &Val<'_>, spec: &str) -> Eval<String> {
+    if spec.is_empty() {
+        return Ok(value.to_text().into_owned());
+    }
+    let kind = spec
+        .chars()
+        .last()
+        .filter(char::is_ascii_alphabetic)
+        .unwrap_or('s');
+    let flags = spec.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    super::printf::format(
+        &format!("%{flags}{kind}"),
+        &Val::Tuple(Rc::new(vec![value.clone()])),
+    )
+}

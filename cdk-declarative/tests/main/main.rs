@@ -1,0 +1,3 @@
+//! What manifests mean, checked against values the Python CDK gave.
+
+mod templates;
