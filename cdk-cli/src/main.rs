@@ -16,7 +16,6 @@ mod summary;
 mod sync;
 mod units;
 mod words;
-mod yaml;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use cdk_core::Secrets;
 use serde_json::{Map, Value};
 
-use crate::yaml::{Kind, Node, Place, Problem};
+use cdk_declarative::yaml::{Kind, Node, Place, Problem};
 
 /// Placeholders that connectors fill in themselves (Airbyte's path formats): they pass through. An
 /// environment variable of that name is still reached as `${ENV:NAME}`.
@@ -199,7 +199,7 @@ impl<'a> Resolver<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml;
+    use cdk_declarative::yaml;
 
     fn resolve(text: &str, directory: &Path) -> (Result<Value, Problem>, Secrets) {
         let secrets = Secrets::default();

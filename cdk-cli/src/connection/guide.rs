@@ -104,7 +104,7 @@ fn indent_of(line: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml;
+    use cdk_declarative::yaml;
 
     const PRINTED: &str = "\
 Nom Connexion: PostgreSQL → MinIO

@@ -1,7 +1,7 @@
 //! The keys of a connection file in all their spellings: one table per mapping.
 
 use crate::words::{did_you_mean, fold};
-use crate::yaml::{Entry, Problem};
+use cdk_declarative::yaml::{Entry, Problem};
 
 /// The keys of one kind of mapping: the name used here, and other (folded) spellings of it.
 pub(super) struct Keys {

@@ -17,7 +17,7 @@ use crate::references::Resolver;
 use crate::registry::Role;
 use crate::units;
 use crate::words::fold;
-use crate::yaml::{self, Entry, Kind, Node, Place, Problem};
+use cdk_declarative::yaml::{self, Entry, Kind, Node, Place, Problem};
 use keys::{CONNECTION, STATE};
 
 pub(crate) use part::{Part, read_config};

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::keys::CONNECTOR;
 use crate::references::Resolver;
 use crate::registry::{Reference, Role};
-use crate::yaml::{self, Kind, Node, Problem};
+use cdk_declarative::yaml::{self, Kind, Node, Problem};
 
 /// A connector and its config, references not resolved yet.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use cdk_core::sync::{Mode, StreamSelection};
 
 use super::keys::STREAM;
-use crate::yaml::{Entry, Kind, Node, Problem};
+use cdk_declarative::yaml::{Entry, Kind, Node, Problem};
 
 /// One selected stream.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,7 +131,7 @@ fn fields(value: &Node, what: &str) -> Result<Vec<String>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::load;
+    use cdk_declarative::yaml::load;
 
     fn streams(text: &str) -> Result<Vec<StreamChoice>, Problem> {
         parse_all(&load(text).unwrap())

@@ -1,60 +1,82 @@
 //! YAML text as a tree that remembers where everything stands, so that errors can name line and column.
 //!
-//! Scalars mean what the core schema of YAML 1.2 says. JSON is YAML too.
+//! [`load`] gives scalars the meaning of YAML 1.2's core schema and refuses keys that are there twice. [`load_11`] reads
+//! manifests as the Python library PyYAML does: YAML 1.1 with its own habits. JSON is YAML too.
+
+mod core;
+mod yaml_11;
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Number;
 
-/// Aliases may repeat what they stand for; this many nodes are enough for any config.
+/// Aliases may repeat what they stand for; this many nodes are enough for any config,
 const MAX_NODES: usize = 100_000;
+/// and this many for any manifest.
+const MAX_MANIFEST_NODES: usize = 1_000_000;
 const MAX_DEPTH: usize = 128;
 /// How the message of a syntax error begins.
 const NOT_YAML: &str = "This is not YAML";
 
 /// A place in the text, both numbers from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
 }
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// The kinds of values, those of JSON.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// Entries in the order of the text.
     Map(Vec<Entry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) place: Place,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub place: Place,
+    /// The value.
+    pub value: Node,
 }
 
 /// Why a text is not what it should be, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) place: Place,
-    pub(crate) text: String,
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What, and what to do.
+    pub text: String,
 }
 
 impl Problem {
-    pub(crate) fn new(place: Place, text: impl Into<String>) -> Self {
+    /// A problem at a place.
+    pub fn new(place: Place, text: impl Into<String>) -> Self {
         Self {
             place,
             text: text.into(),
@@ -64,7 +86,7 @@ impl Problem {
 
 impl Node {
     /// What the value is called in messages.
-    pub(crate) fn kind_name(&self) -> &'static str {
+    pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Null => "nothing",
             Kind::Bool(_) => "true or false",
@@ -76,7 +98,7 @@ impl Node {
     }
 
     /// The entries of a mapping; `what` names it in the error.
-    pub(crate) fn entries(&self, what: &str) -> Result<&[Entry], Problem> {
+    pub fn entries(&self, what: &str) -> Result<&[Entry], Problem> {
         match &self.kind {
             Kind::Map(entries) => Ok(entries),
             _ => Err(self.expected(what, "a mapping (`key: value` lines)")),
@@ -84,7 +106,7 @@ impl Node {
     }
 
     /// A scalar as text, numbers and booleans as they are written in JSON.
-    pub(crate) fn text(&self, what: &str) -> Result<String, Problem> {
+    pub fn text(&self, what: &str) -> Result<String, Problem> {
         match &self.kind {
             Kind::Text(text) => Ok(text.clone()),
             Kind::Number(number) => Ok(number.to_string()),
@@ -93,8 +115,59 @@ impl Node {
         }
     }
 
+    /// A tree without places: the whole text is the best that can be said.
+    pub fn from_json(value: serde_json::Value) -> Self {
+        let place = Place { line: 1, column: 1 };
+        let kind = match value {
+            serde_json::Value::Null => Kind::Null,
+            serde_json::Value::Bool(truth) => Kind::Bool(truth),
+            serde_json::Value::Number(number) => Kind::Number(number),
+            serde_json::Value::String(text) => Kind::Text(text),
+            serde_json::Value::Array(items) => {
+                Kind::List(items.into_iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(members) => {
+                let entry = |(key, value)| Entry {
+                    key,
+                    place,
+                    value: Self::from_json(value),
+                };
+                Kind::Map(members.into_iter().map(entry).collect())
+            }
+        };
+        Self { place, kind }
+    }
+
+    /// The tree as JSON.
+    pub fn into_json(self) -> serde_json::Value {
+        match self.kind {
+            Kind::Null => serde_json::Value::Null,
+            Kind::Bool(truth) => truth.into(),
+            Kind::Number(number) => number.into(),
+            Kind::Text(text) => text.into(),
+            Kind::List(items) => items.into_iter().map(Self::into_json).collect(),
+            Kind::Map(entries) => {
+                let members = entries
+                    .into_iter()
+                    .map(|entry| (entry.key, entry.value.into_json()));
+                serde_json::Value::Object(members.collect())
+            }
+        }
+    }
+
+    /// The value of a key, when this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(entries) => {
+                let entry = entries.iter().find(|entry| entry.key == key);
+                entry.map(|entry| &entry.value)
+            }
+            _ => None,
+        }
+    }
+
     /// That `what` should be something else.
-    pub(crate) fn expected(&self, what: &str, wanted: &str) -> Problem {
+    pub fn expected(&self, what: &str, wanted: &str) -> Problem {
         Problem::new(
             self.place,
             format!("`{what}` must be {wanted}, not {}.", self.kind_name()),
@@ -103,41 +176,47 @@ impl Node {
 }
 
 /// Reads one document. An empty one is [`Kind::Null`].
-pub(crate) fn load(text: &str) -> Result<Node, Problem> {
+pub fn load(text: &str) -> Result<Node, Problem> {
+    load_by(text, Rules::Core)
+}
+
+/// Reads one document as PyYAML's `safe_load` does: YAML 1.1, of equal keys the last counts, `<<` merges.
+///
+/// Timestamps stay texts, and whole numbers beyond 64 bits too.
+pub fn load_11(text: &str) -> Result<Node, Problem> {
+    load_by(text, Rules::Yaml11)
+}
+
+/// The value of one document as PyYAML reads it. A text that is no YAML is a config error.
+pub fn parse(text: &str) -> cdk_core::Result<serde_json::Value> {
+    load_11(text).map(Node::into_json).map_err(|problem| {
+        let Place { line, column } = problem.place;
+        cdk_core::ConnectorError::config(format!("Line {line}, column {column}: {}", problem.text))
+    })
+}
+
+/// What scalars and keys mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    Core,
+    Yaml11,
+}
+
+fn load_by(text: &str, rules: Rules) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    load_yaml(text).or_else(|problem| {
+    load_yaml(text, rules).or_else(|problem| {
         if !problem.text.starts_with(NOT_YAML) {
             return Err(problem);
         }
         // JSON is YAML but for one thing: escapes of characters beyond U+FFFF come in pairs.
         let json = serde_json::from_str::<serde_json::Value>(text);
-        json.map(from_json).map_err(|_| problem)
+        json.map(Node::from_json).map_err(|_| problem)
     })
 }
 
-/// A tree without places: the whole text is the best that can be said.
-fn from_json(value: serde_json::Value) -> Node {
-    let place = Place { line: 1, column: 1 };
-    let kind = match value {
-        serde_json::Value::Null => Kind::Null,
-        serde_json::Value::Bool(truth) => Kind::Bool(truth),
-        serde_json::Value::Number(number) => Kind::Number(number),
-        serde_json::Value::String(text) => Kind::Text(text),
-        serde_json::Value::Array(items) => Kind::List(items.into_iter().map(from_json).collect()),
-        serde_json::Value::Object(members) => {
-            let entry = |(key, value)| Entry {
-                key,
-                place,
-                value: from_json(value),
-            };
-            Kind::Map(members.into_iter().map(entry).collect())
-        }
-    };
-    Node { place, kind }
-}
-
-fn load_yaml(text: &str) -> Result<Node, Problem> {
+fn load_yaml(text: &str, rules: Rules) -> Result<Node, Problem> {
     let mut loader = Loader {
+        rules,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
@@ -165,6 +244,7 @@ fn load_yaml(text: &str) -> Result<Node, Problem> {
 }
 
 struct Loader<'a> {
+    rules: Rules,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     /// What each anchor stands for, and how many nodes that is.
     anchors: HashMap<usize, (Node, usize)>,
@@ -203,7 +283,11 @@ impl<'a> Loader<'a> {
         let (kind, anchor) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place),
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(&text, style, tag.as_deref(), place)?, anchor)
+                let kind = match self.rules {
+                    Rules::Core => core::scalar(&text, style, tag.as_deref(), place)?,
+                    Rules::Yaml11 => yaml_11::scalar(&text, style, tag.as_deref()),
+                };
+                (kind, anchor)
             }
             Event::SequenceStart(anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(anchor, _) => (self.map(depth)?, anchor),
@@ -232,8 +316,12 @@ impl<'a> Loader<'a> {
 
     fn count(&mut self, nodes: usize, place: Place) -> Result<(), Problem> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            let text = format!("The document has more than {MAX_NODES} values, aliases included.");
+        let most = match self.rules {
+            Rules::Core => MAX_NODES,
+            Rules::Yaml11 => MAX_MANIFEST_NODES,
+        };
+        if self.nodes > most {
+            let text = format!("The document has more than {most} values, aliases included.");
             return Err(Problem::new(place, text));
         }
         Ok(())
@@ -251,24 +339,35 @@ impl<'a> Loader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<Kind, Problem> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut merged: Vec<Entry> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                return Ok(Kind::Map(entries));
+                return Ok(Kind::Map(yaml_11::merge(merged, entries)));
             }
+            let merges = self.rules == Rules::Yaml11
+                && matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<");
             let key = self.node(event, &span, depth + 1)?;
             let place = key.place;
             let key = match key.kind {
                 Kind::Null => "null".to_owned(),
                 _ => key.text("key")?,
             };
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let text = format!("`{key}` is here twice; first in line {}.", first.place.line);
-                return Err(Problem::new(place, text));
-            }
             let (event, span) = self.next()?;
             let value = self.node(event, &span, depth + 1)?;
-            entries.push(Entry { key, place, value });
+            if merges {
+                yaml_11::add_merged(&mut merged, value)?;
+                continue;
+            }
+            match entries.iter_mut().find(|entry| entry.key == key) {
+                None => entries.push(Entry { key, place, value }),
+                Some(first) if self.rules == Rules::Yaml11 => first.value = value,
+                Some(first) => {
+                    let text =
+                        format!("`{key}` is here twice; first in line {}.", first.place.line);
+                    return Err(Problem::new(place, text));
+                }
+            }
         }
     }
 }
@@ -278,84 +377,6 @@ fn place(span: &Span) -> Place {
         line: span.start.line(),
         column: span.start.col() + 1,
     }
-}
-
-fn scalar(
-    text: &str,
-    style: ScalarStyle,
-    tag: Option<&Tag>,
-    place: Place,
-) -> Result<Kind, Problem> {
-    let tag = tag
-        .filter(|tag| tag.is_yaml_core_schema())
-        .map(|tag| tag.suffix.as_str());
-    if tag == Some("str") || (style != ScalarStyle::Plain && tag.is_none()) {
-        return Ok(Kind::Text(text.to_owned()));
-    }
-    Ok(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
-        "true" | "True" | "TRUE" => Kind::Bool(true),
-        "false" | "False" | "FALSE" => Kind::Bool(false),
-        text if is_integer(text) => match integer(text) {
-            Some(number) => Kind::Number(number),
-            None => {
-                let text =
-                    format!("{text} does not fit into 64 bits. Quote it to keep its digits.");
-                return Err(Problem::new(place, text));
-            }
-        },
-        text if is_decimal(text) => match text.parse().ok().and_then(Number::from_f64) {
-            Some(number) => Kind::Number(number),
-            None => {
-                return Err(Problem::new(
-                    place,
-                    format!("{text} is too large for a number."),
-                ));
-            }
-        },
-        text => Kind::Text(text.to_owned()),
-    })
-}
-
-fn is_integer(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if let Some(digits) = text.strip_prefix("0x") {
-        return !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return !digits.is_empty() && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    }
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn integer(text: &str) -> Option<Number> {
-    let text = text.strip_prefix('+').unwrap_or(text);
-    let unsigned = match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
-        (Some(digits), _) => u64::from_str_radix(digits, 16),
-        (_, Some(digits)) => u64::from_str_radix(digits, 8),
-        _ => text.parse(),
-    };
-    let signed = || text.parse::<i64>().ok().map(Number::from);
-    unsigned.ok().map(Number::from).or_else(signed)
-}
-
-/// `[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?`
-fn is_decimal(text: &str) -> bool {
-    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_exponent = |text: &str| {
-        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-        !digits.is_empty() && are_digits(digits)
-    };
-    !(whole.is_empty() && fraction.is_empty())
-        && are_digits(whole)
-        && are_digits(fraction)
-        && exponent.is_none_or(is_exponent)
 }
 
 #[cfg(test)]
