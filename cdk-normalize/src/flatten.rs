@@ -43,6 +43,16 @@ pub struct Misfits {
     pub count: u64,
 }
 
+impl Misfits {
+    /// Where they should have been, for people.
+    pub fn place(&self) -> String {
+        match &self.column {
+            Some(column) => format!("column `{column}` of table `{}`", self.table),
+            None => format!("rows of table `{}`", self.table),
+        }
+    }
+}
+
 /// Makes rows of records, by a plan.
 #[derive(Debug)]
 pub struct Flattener {

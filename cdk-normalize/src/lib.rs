@@ -5,11 +5,12 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`settings`] | what a user may choose: the [`Mode`] and how deep it goes |
+//! | [`settings`], [`config`] | what a user may choose: the [`Mode`] and how deep it goes; the same as part of a config |
 //! | [`plan`] | a stream's schema → the tables that its records become, with their columns and names |
 //! | [`flatten`] | one record's JSON text → the rows of those tables, without a tree of values |
+//! | [`merge`] | the SQL that brings staged rows into the tables: all of them, or the newest of each key |
 //!
-//! A destination creates the tables, fills them with the rows, and merges.
+//! A destination creates the tables, stages the rows of new records, and runs the statements.
 //!
 //! ```
 //! use airbyte_protocol::{AirbyteStream, ConfiguredAirbyteStream, DestinationSyncMode, SyncMode};
@@ -30,16 +31,22 @@
 //! assert_eq!(columns, ["id", "contact_email"]);
 //! ```
 
+pub mod config;
 pub mod flatten;
 mod gather;
 mod hashid;
 mod layout;
+pub mod merge;
 mod naming;
 pub mod plan;
+mod report;
 pub mod settings;
 
+pub use config::{Normalization, NormalizationMode};
 pub use flatten::{FlatRow, Flattener, Misfits, RawRow};
 pub use layout::Role;
+pub use merge::{Keys, Merge};
 pub use naming::Names;
 pub use plan::{Plan, Table, TableColumn};
+pub use report::Normalized;
 pub use settings::{Mode, Settings};

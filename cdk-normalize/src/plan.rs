@@ -1,6 +1,6 @@
 //! A stream's schema → the tables that its records become.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use airbyte_protocol::types::{AirbyteType, fields_of};
 use airbyte_protocol::{ConfiguredAirbyteStream, StreamDescriptor};
@@ -56,7 +56,7 @@ pub struct TableColumn {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) members: Vec<(String, Slot)>,
-    index: HashMap<String, usize>,
+    index: BTreeMap<String, usize>,
 }
 
 /// Where a value goes.
