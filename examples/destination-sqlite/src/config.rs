@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cdk_normalize::Normalization;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -25,6 +26,14 @@ pub struct Config {
         range(min = 0, max = 3600)
     )]
     pub lock_timeout_seconds: u32,
+    /// Write raw tables instead of typed ones: `_airbyte_raw_<stream>` with the records as they came.
+    #[serde(default)]
+    #[schemars(title = "Raw tables", extend("order" = 3))]
+    pub raw_tables: bool,
+    /// Normalize the records after each sync: nested values become flat tables. Switches raw tables on.
+    #[serde(default)]
+    #[schemars(title = "Normalization", extend("order" = 4))]
+    pub normalization: Normalization,
 }
 
 fn default_lock_timeout() -> u32 {
@@ -32,6 +41,11 @@ fn default_lock_timeout() -> u32 {
 }
 
 impl Config {
+    /// Whether records are kept as they came.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw_tables || self.normalization.settings().is_some()
+    }
+
     pub(crate) fn lock_timeout(&self) -> Duration {
         Duration::from_secs(self.lock_timeout_seconds.into())
     }

@@ -8,7 +8,9 @@ mod error;
 mod index;
 mod load;
 mod names;
+mod normalize;
 mod open;
+mod raw;
 mod registry;
 mod row;
 mod statements;
@@ -20,6 +22,8 @@ use std::sync::{Arc, Mutex};
 
 use airbyte_protocol::{ConfiguredAirbyteCatalog, DestinationSyncMode};
 use cdk_core::{Capabilities, Context, Destination, ErrorContext, Result};
+use cdk_normalize::{Normalization, Normalized};
+use serde_json::Value;
 
 pub use config::Config;
 pub use load::SqliteLoader;
@@ -55,6 +59,13 @@ impl Destination for SqliteDestination {
         capabilities
     }
 
+    fn normalize_config(&self, mut config: Value) -> Value {
+        if let Some(normalization) = config.get_mut("normalization") {
+            *normalization = Normalization::spelt_out(normalization.take());
+        }
+        config
+    }
+
     async fn check(&self, config: &Config, _: &Context) -> Result<()> {
         let config = config.clone();
         let checked = tokio::task::spawn_blocking(move || check::check(&config));
@@ -72,8 +83,8 @@ impl Destination for SqliteDestination {
         let (config, catalog, page_limit) = (config.clone(), catalog.clone(), self.page_limit);
         let opened = tokio::task::spawn_blocking(move || {
             let mut database = Database::open(&config, page_limit)?;
-            let streams = database
-                .transact(|connection| open::open(connection, &catalog, &config.table_prefix))?;
+            let streams =
+                database.transact(|connection| open::open(connection, &catalog, &config))?;
             Ok::<_, cdk_core::ConnectorError>((database, streams))
         });
         let (database, streams) = opened
@@ -88,4 +99,20 @@ impl Destination for SqliteDestination {
         });
         Ok(loaders.collect())
     }
+}
+
+/// Normalizes again what syncs with normalization left in the file, without a source: what is new since the last time,
+/// or with `is_full` everything.
+///
+/// # Errors
+/// A config error when no sync with normalization wrote to this file, or a table is in the way. What was normalized
+/// before stays as it was then.
+pub async fn normalize(config: &Config, is_full: bool, now_ms: i64) -> Result<Vec<Normalized>> {
+    let config = config.clone();
+    let normalized = tokio::task::spawn_blocking(move || {
+        let mut database = Database::open(&config, None)?;
+        database.transact(|connection| normalize::again(connection, is_full, now_ms))
+    });
+    let crashed = "The normalization crashed. Please report this.";
+    normalized.await.system_error(crashed)?
 }

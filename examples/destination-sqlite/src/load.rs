@@ -10,7 +10,7 @@ use cdk_core::{
 
 use crate::database::{Database, SharedDatabase, lock};
 use crate::open::OpenStream;
-use crate::{index, names, registry, table};
+use crate::{names, normalize, registry, table};
 
 /// Loads one stream. All work happens on threads for blocking work, under the database's lock.
 #[derive(Debug)]
@@ -63,8 +63,9 @@ impl StreamLoader for SqliteLoader {
     }
 
     async fn finish(mut self, end: StreamEnd) -> Result<()> {
+        let now_ms = self.context.now_ms();
         self.run(move |stream, database| match end {
-            StreamEnd::Complete => stream.complete(database),
+            StreamEnd::Complete => stream.complete(database, now_ms),
             StreamEnd::Incomplete => stream.set_aside(database),
         })
         .await
@@ -77,7 +78,7 @@ impl StreamInHand {
         self.check_nothing_lost(database)?;
         self.uncommitted_since = Some(database.rollbacks());
         self.open
-            .writer
+            .rows
             .write(database.connection(), batch.json(), now_ms)
     }
 
@@ -87,7 +88,7 @@ impl StreamInHand {
         self.uncommitted_since = None;
         Ok(CommitStats {
             rejected_records: 0,
-            nulled_values: self.open.writer.take_nulled(),
+            nulled_values: self.open.rows.take_nulled(),
         })
     }
 
@@ -104,19 +105,32 @@ impl StreamInHand {
     }
 
     /// Every record arrived: what was staged becomes visible.
-    fn complete(&mut self, database: &mut Database) -> Result<()> {
+    fn complete(&mut self, database: &mut Database, now_ms: i64) -> Result<()> {
         let open = &self.open;
-        let table = open.writer.table();
         database.transact(|connection| {
-            if open.target.is_resumed() && !table.is_deduped {
-                index::merge(connection, table)?;
+            if open.target.is_resumed() {
+                open.rows.merge(connection)?;
             }
             if open.target.is_staged() {
-                table::swap(connection, &table.name, &open.visible)?;
+                table::swap(connection, open.rows.table(), &open.visible)?;
                 registry::swapped(connection, &open.visible, open.generation.id())?;
+                normalize::reset(connection, &open.visible)?;
             }
             Ok(())
-        })
+        })?;
+        // Raw rows stay when this fails: `cdk normalize` or the next sync does it again.
+        let Some(normalizer) = &open.normalizer else {
+            return Ok(());
+        };
+        let done = database.transact(|connection| normalizer.run(connection, false, now_ms))?;
+        for (table, rows) in &done.tables {
+            tracing::info!(
+                "Normalized {} raw rows of {}: {rows} rows to `{table}`.",
+                done.raw_rows,
+                done.stream
+            );
+        }
+        Ok(())
     }
 
     /// The stream did not complete: what users see stays as it is.

@@ -33,6 +33,11 @@ pub(crate) fn table(prefix: &str, stream: &StreamDescriptor) -> Result<String> {
     Ok(name)
 }
 
+/// The raw table beside the table of this name.
+pub(crate) fn raw_of(table: &str) -> String {
+    format!("{OWN}raw_{table}")
+}
+
 /// Refuses a catalog of which two streams have the same table. SQLite ignores the case of ASCII letters.
 pub(crate) fn check_tables<'a>(
     tables: impl Iterator<Item = (&'a StreamDescriptor, &'a str)>,

@@ -1,22 +1,78 @@
 //! Prepares the tables of a sync before its first record.
 
 use airbyte_protocol::{ConfiguredAirbyteCatalog, ConfiguredAirbyteStream};
-use cdk_core::Result;
 use cdk_core::destination::columns::Columns;
 use cdk_core::destination::generation::{Found, Generation, Target};
 use cdk_core::destination::meta_columns::{META_COLUMNS, MetaWriter};
+use cdk_core::{JsonRows, Result};
 use rusqlite::Connection;
 
+use crate::config::Config;
 use crate::error::SqliteContext;
+use crate::index;
 use crate::names;
+use crate::normalize::{self, Normalizer};
+use crate::raw::{self, RawTable};
 use crate::registry::{self, Entry};
 use crate::table::{self, Table};
 use crate::writer::Writer;
 
+/// Where the rows of a stream go.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// A table with a column per field.
+    Typed(Box<Writer>),
+    /// A table of records as they came.
+    Raw(RawTable),
+}
+
+impl Rows {
+    /// The table's name.
+    pub(crate) fn table(&self) -> &str {
+        match self {
+            Self::Typed(writer) => &writer.table().name,
+            Self::Raw(raw) => &raw.name,
+        }
+    }
+
+    /// Writes all rows. `now_ms` is the time of the ids.
+    pub(crate) fn write(
+        &mut self,
+        connection: &mut Connection,
+        rows: &JsonRows,
+        now_ms: i64,
+    ) -> Result<()> {
+        match self {
+            Self::Typed(writer) => writer.write(connection, rows, now_ms),
+            Self::Raw(raw) => raw.write(connection, rows, now_ms),
+        }
+    }
+
+    /// Keeps the newest row of each key, where that is not done row by row.
+    pub(crate) fn merge(&self, connection: &Connection) -> Result<()> {
+        match self {
+            Self::Typed(writer) if writer.table().is_deduped => Ok(()),
+            Self::Typed(writer) => index::merge(connection, writer.table()),
+            Self::Raw(raw) => raw.merge(connection),
+        }
+    }
+
+    /// How many values were nulled since the last call.
+    pub(crate) fn take_nulled(&mut self) -> u64 {
+        match self {
+            Self::Typed(writer) => writer.take_nulled(),
+            // Records are kept as they came.
+            Self::Raw(_) => 0,
+        }
+    }
+}
+
 /// A stream whose table is ready for rows.
 #[derive(Debug)]
 pub(crate) struct OpenStream {
-    pub(crate) writer: Writer,
+    pub(crate) rows: Rows,
+    /// Normalizes the raw table when the stream is complete.
+    pub(crate) normalizer: Option<Normalizer>,
     pub(crate) generation: Generation,
     pub(crate) target: Target,
     /// The table that users see.
@@ -29,9 +85,16 @@ pub(crate) struct OpenStream {
 pub(crate) fn open(
     connection: &Connection,
     catalog: &ConfiguredAirbyteCatalog,
-    prefix: &str,
+    config: &Config,
 ) -> Result<Vec<OpenStream>> {
-    let name = |stream: &ConfiguredAirbyteStream| names::table(prefix, &stream.descriptor());
+    let name = |stream: &ConfiguredAirbyteStream| {
+        let table = names::table(&config.table_prefix, &stream.descriptor())?;
+        Ok(if config.is_raw() {
+            names::raw_of(&table)
+        } else {
+            table
+        })
+    };
     let tables = catalog
         .streams
         .iter()
@@ -46,19 +109,26 @@ pub(crate) fn open(
     registry::create(connection)?;
     let streams = catalog.streams.iter().zip(tables);
     let opened = streams.map(|(stream, table)| {
-        open_stream(connection, stream, table)
+        open_stream(connection, stream, table, config.is_raw())
             .map_err(|error| error.with_stream(&stream.descriptor()))
     });
-    opened.collect()
+    let mut opened = opened.collect::<Result<Vec<_>>>()?;
+    if let Some(settings) = config.normalization.settings() {
+        let normalizers = normalize::open(connection, catalog, &config.table_prefix, &settings)?;
+        for (stream, normalizer) in opened.iter_mut().zip(normalizers) {
+            stream.normalizer = Some(normalizer);
+        }
+    }
+    Ok(opened)
 }
 
 fn open_stream(
     connection: &Connection,
     stream: &ConfiguredAirbyteStream,
     visible: String,
+    is_raw: bool,
 ) -> Result<OpenStream> {
     let generation = Generation::of(stream);
-    let columns = Columns::of(stream);
     let staging = names::staging(&visible);
     let mut entry = registry::find(connection, &visible, &stream.descriptor())?.unwrap_or_default();
     let target = generation.target(found(connection, &visible, &staging, &entry)?);
@@ -70,34 +140,51 @@ fn open_stream(
     } else {
         &visible
     };
-    let mut table = Table::of(stream, &columns, name.clone())?;
-    let changes = table.ensure(connection, &entry.columns)?;
-    if target.is_staged()
-        && table::exists(connection, &visible).sqlite(|| "read the schema".to_owned())?
-    {
+    let replaces = target.is_staged()
+        && table::exists(connection, &visible).sqlite(|| "read the schema".to_owned())?;
+    let (rows, changes) = if is_raw {
         // What is not ours is refused now, not after hours of loading.
-        table::check_ours(connection, &visible)?;
-    }
-    remember(&mut entry, &table);
+        if replaces {
+            raw::check_ours(connection, &visible)?;
+        }
+        let raw = RawTable::open(connection, stream, name.clone())?;
+        (Rows::Raw(raw), Vec::new())
+    } else {
+        if replaces {
+            table::check_ours(connection, &visible)?;
+        }
+        typed(connection, stream, name.clone(), &mut entry)?
+    };
     entry.staging_generation_id = if target.is_staged() {
         generation.id()
     } else {
         None
     };
     registry::save(connection, &visible, stream, &entry)?;
-    let writer = Writer::new(
-        table,
-        columns,
-        MetaWriter::new(stream),
-        generation.column_value(),
-    );
     Ok(OpenStream {
-        writer,
+        rows,
+        normalizer: None,
         generation,
         target,
         visible,
         changes,
     })
+}
+
+/// A table with a column per field, and what was done to it.
+fn typed(
+    connection: &Connection,
+    stream: &ConfiguredAirbyteStream,
+    name: String,
+    entry: &mut Entry,
+) -> Result<(Rows, Vec<String>)> {
+    let columns = Columns::of(stream);
+    let mut table = Table::of(stream, &columns, name)?;
+    let changes = table.ensure(connection, &entry.columns)?;
+    remember(entry, &table);
+    let generation = Generation::of(stream).column_value();
+    let writer = Writer::new(table, columns, MetaWriter::new(stream), generation);
+    Ok((Rows::Typed(Box::new(writer)), changes))
 }
 
 fn found(connection: &Connection, visible: &str, staging: &str, entry: &Entry) -> Result<Found> {
