@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Read(ReadArgs),
     /// Judge a connector by the protocol's rules
     Test(Box<TestArgs>),
+    /// Normalize again what syncs left in a destination, without a source
+    Normalize(NormalizeArgs),
     /// Show or reset what a connection remembers
     State(StateArgs),
     /// List the built-in connectors
@@ -205,6 +207,16 @@ fn reasoned(text: &str) -> Result<(String, String), String> {
         }
         _ => Err("a name, `=` and a reason are needed".to_owned()),
     }
+}
+
+/// `cdk normalize`.
+#[derive(Debug, Args)]
+pub(crate) struct NormalizeArgs {
+    /// The connection file (YAML or JSON), of which the destination counts
+    pub(crate) connection: PathBuf,
+    /// Make the tables of all raw rows, and not only of those that are new
+    #[arg(long)]
+    pub(crate) full: bool,
 }
 
 /// `cdk state`.

@@ -6,6 +6,7 @@ mod connection;
 mod connector;
 mod host;
 mod log;
+mod normalize;
 mod output;
 mod progress;
 mod references;
@@ -70,6 +71,7 @@ async fn run(cli: &Cli, output: &Output) -> Exit {
         Command::Discover(args) => connector::discover(args, signals, output).await,
         Command::Read(args) => connector::read(args, signals, output).await,
         Command::Test(args) => conformance::test(args, signals, output).await,
+        Command::Normalize(args) => normalize::run(args, output).await,
         Command::State(StateArgs {
             verb: StateVerb::Show(args),
         }) => state::show(args, output).await,

@@ -30,6 +30,11 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         make: source_file::connector,
     },
     BuiltIn {
+        name: "destination-postgres",
+        about: "typed, raw and normalized tables in PostgreSQL",
+        make: || destination(destination_postgres::PostgresDestination),
+    },
+    BuiltIn {
         name: "destination-sqlite",
         about: "typed tables in an SQLite file",
         make: || destination(destination_sqlite::SqliteDestination::default()),
@@ -133,17 +138,29 @@ impl Reference {
             Some(Role::Destination) => &["destination-"][..],
             None => &["source-", "destination-"][..],
         };
-        let fits = |built_in: &&BuiltIn| {
-            let mut short = roles
-                .iter()
-                .filter_map(|role| built_in.name.strip_prefix(role));
-            short.any(|short| short == name || built_in.name == name)
-        };
-        match BUILT_INS.iter().find(fits) {
+        match find(name, roles) {
             Some(built_in) => Ok((built_in.make)()),
             None => Err(unknown(name, role, roles)),
         }
     }
+
+    /// The full name of the built-in destination that this is.
+    pub(crate) fn built_in_destination(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(name) => find(name, &["destination-"]).map(|built_in| built_in.name),
+            Self::Command(_) => None,
+        }
+    }
+}
+
+fn find(name: &str, roles: &[&str]) -> Option<&'static BuiltIn> {
+    let fits = |built_in: &&BuiltIn| {
+        let mut short = roles
+            .iter()
+            .filter_map(|role| built_in.name.strip_prefix(role));
+        short.any(|short| short == name || built_in.name == name)
+    };
+    BUILT_INS.iter().find(fits)
 }
 
 fn destination_process(command: ProcessCommand) -> Connector {

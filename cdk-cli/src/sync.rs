@@ -91,9 +91,13 @@ async fn build(
     let resolver = Resolver::new(&env, connection.directory(), secrets);
     let file: &Path = &connection.file;
     let source_config = connection.source.config(&resolver, file)?;
-    let destination_config = connection.destination.config(&resolver, file)?;
+    let mut destination_config = connection.destination.config(&resolver, file)?;
     let source = connection.source.connect()?;
     let destination = connection.destination.connect()?;
+    if connection.normalization.is_some() {
+        let schema = host::learn_secrets(&destination, &destination_config, secrets, stop).await?;
+        connection.normalize(&mut destination_config, &schema, &resolver)?;
+    }
     for (connector, part, config) in [
         (&source, &connection.source, &source_config),
         (&destination, &connection.destination, &destination_config),

@@ -8,12 +8,13 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "cdk-cli",
     "source-faker",
     "source-file",
     "destination-dev-null",
     "destination-local",
+    "destination-postgres",
     "destination-sqlite",
 ];
 

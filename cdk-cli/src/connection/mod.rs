@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use cdk_core::Result;
 use cdk_core::sync::{FileStateStore, Namespace, SqliteStateStore, StateStore, SyncBuilder};
 
+use serde_json::Value;
+
 use crate::references::Resolver;
 use crate::registry::Role;
 use crate::units;
@@ -39,6 +41,8 @@ pub(crate) struct Connection {
     pub(crate) prefix: String,
     pub(crate) retries: Option<u32>,
     pub(crate) memory_bytes: Option<usize>,
+    /// How the destination is to normalize, if it can.
+    pub(crate) normalization: Option<Node>,
     /// What was accepted but has no effect here, for the log.
     pub(crate) notes: Vec<String>,
     state: StatePlace,
@@ -74,6 +78,31 @@ impl Connection {
     /// The directory of the file: where its relative paths start.
     pub(crate) fn directory(&self) -> PathBuf {
         directory_of(&self.file)
+    }
+
+    /// Puts the connection's `normalization` into the destination's config, where its own says nothing. `schema` is
+    /// that of the config.
+    pub(crate) fn normalize(
+        &self,
+        config: &mut Value,
+        schema: &Value,
+        resolver: &Resolver<'_>,
+    ) -> Result<()> {
+        let Some(node) = &self.normalization else {
+            return Ok(());
+        };
+        if schema.pointer("/properties/normalization").is_none() {
+            tracing::warn!(
+                "`normalization` has no effect: this destination does not normalize. Nested values arrive as JSON."
+            );
+            return Ok(());
+        }
+        let value = resolver.value(node, "normalization");
+        let value = value.map_err(|problem| part::at(&self.file, &problem))?;
+        if let Value::Object(config) = config {
+            config.entry("normalization").or_insert(value);
+        }
+        Ok(())
     }
 
     /// Where the state is kept; `directory` from the command line goes first.
@@ -143,6 +172,7 @@ struct Draft {
     prefix: String,
     retries: Option<u32>,
     memory_bytes: Option<usize>,
+    normalization: Option<Node>,
     notes: Vec<String>,
     state: Option<StatePlace>,
 }
@@ -186,10 +216,8 @@ impl Draft {
                  scheduler call it.",
                 entry.key
             )),
-            _ => self.notes.push(format!(
-                "`{}` has no effect: rows arrive in typed columns, and nested values as JSON.",
-                entry.key
-            )),
+            "normalization" => self.normalization = Some(value.clone()),
+            _ => {}
         }
         Ok(())
     }
@@ -218,6 +246,7 @@ impl Draft {
             prefix: self.prefix,
             retries: self.retries,
             memory_bytes: self.memory_bytes,
+            normalization: self.normalization,
             notes: self.notes,
             state: self.state.unwrap_or(StatePlace::Default),
         })

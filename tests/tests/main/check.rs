@@ -23,6 +23,14 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
             (json!({}), "destination_path"),
             (json!({"destination_path": "a-file/out"}), "a-file"),
         ],
+        "destination-postgres" => vec![
+            (json!({"host": 5}), "host"),
+            // Nothing listens at the port of tcpmux.
+            (
+                json!({"host": "127.0.0.1", "port": 1, "database": "d", "username": "u"}),
+                "`port`",
+            ),
+        ],
         "destination-sqlite" => vec![
             (json!({"path": 5}), "path"),
             (json!({"path": "missing/out.sqlite"}), "missing"),

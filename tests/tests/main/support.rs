@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Every connector the workspace builds.
-pub(crate) const CONNECTORS: [&str; 5] = [
+pub(crate) const CONNECTORS: [&str; 6] = [
     "source-faker",
     "source-file",
     "destination-dev-null",
     "destination-local",
+    "destination-postgres",
     "destination-sqlite",
 ];
 

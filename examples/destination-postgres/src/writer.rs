@@ -1,0 +1,244 @@
+//! Rows of one stream in the form that the server copies in.
+
+use std::ops::Range;
+
+use airbyte_protocol::StreamDescriptor;
+use cdk_core::destination::columns::{Cell, Columns, FieldChange, RowReader};
+use cdk_core::destination::meta_columns::{MetaWriter, RawIds};
+use cdk_core::{ConnectorError, JsonRows, Result, Row};
+
+use crate::encode::{self, Encoder};
+use crate::layout::{Layout, Role};
+use crate::merge::Arrived;
+use crate::names::list;
+use crate::sanitize;
+use crate::table::Table;
+use crate::types::PgType;
+use crate::watch::KeyWatch;
+
+/// Writes rows for one table.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    stream: StreamDescriptor,
+    layout: Layout,
+    columns: Columns,
+    /// The types of the fields' columns.
+    types: Vec<PgType>,
+    reader: RowReader,
+    encoder: Encoder,
+    meta: MetaWriter,
+    ids: RawIds,
+    generation_id: i64,
+    watch: Option<KeyWatch>,
+    /// Values nulled since [`Writer::take_nulled`].
+    nulled: u64,
+    changes: Vec<FieldChange>,
+    spans: Vec<Range<usize>>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        table: &Table,
+        columns: Columns,
+        encoder: Encoder,
+        meta: MetaWriter,
+        generation_id: i64,
+    ) -> Self {
+        let mut types = vec![PgType::Text; columns.len()];
+        for column in &table.shape.columns {
+            if let Role::Field(at) = column.role
+                && let Some(place) = types.get_mut(at)
+            {
+                *place = column.data_type;
+            }
+        }
+        Self {
+            stream: columns.stream().clone(),
+            layout: table.shape.layout,
+            reader: RowReader::new(&columns),
+            columns,
+            types,
+            encoder,
+            meta,
+            ids: RawIds::new(),
+            generation_id,
+            watch: KeyWatch::of(table),
+            nulled: 0,
+            changes: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Ids grow from here on, whatever the clock says: they are above those of `unix_ms`.
+    pub(crate) fn start_ids_at(&mut self, unix_ms: i64) {
+        self.ids.set_time(unix_ms);
+    }
+
+    /// The statement that takes the rows: `into` is the table, quoted.
+    pub(crate) fn copy_sql(table: &Table, into: &str) -> String {
+        let fields = table
+            .shape
+            .columns
+            .iter()
+            .filter(|column| matches!(column.role, Role::Field(_)));
+        // The record's own columns come first: what has become null is known when the metadata is written.
+        let own = [
+            Role::Record,
+            Role::RawId,
+            Role::ExtractedAt,
+            Role::GenerationId,
+            Role::Meta,
+        ];
+        let own = own.iter().filter_map(|role| {
+            table
+                .shape
+                .columns
+                .iter()
+                .find(|column| column.role == *role)
+        });
+        let names: Vec<_> = fields.chain(own).map(|column| &column.name).collect();
+        format!("COPY {into} ({}) FROM STDIN (FORMAT binary)", list(names))
+    }
+
+    /// Appends all rows to `out`. `now_ms` is the time of the ids.
+    pub(crate) fn write(&mut self, rows: &JsonRows, now_ms: i64, out: &mut Vec<u8>) -> Result<()> {
+        self.ids.set_time(now_ms);
+        let fields = match self.layout {
+            Layout::Typed => self.columns.len(),
+            Layout::RawV1 | Layout::RawV2 => 1,
+        };
+        let own = match self.layout {
+            Layout::RawV1 => 2,
+            Layout::Typed | Layout::RawV2 => 4,
+        };
+        let count = i16::try_from(fields + own).map_err(|_| too_many_fields(&self.stream))?;
+        let mut cells = Vec::with_capacity(self.columns.len());
+        for row in rows.iter() {
+            out.extend_from_slice(&count.to_be_bytes());
+            match self.layout {
+                Layout::Typed => {
+                    self.reader.read(row.data, &mut cells)?;
+                    self.fields(&cells, out)?;
+                    self.own_columns(&row, out)?;
+                }
+                Layout::RawV1 | Layout::RawV2 => self.record(&row, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The fields' values; what became null is in `changes` then.
+    fn fields(&mut self, cells: &[Cell<'_>], out: &mut Vec<u8>) -> Result<()> {
+        self.changes.clear();
+        self.changes.extend_from_slice(self.reader.changes());
+        self.spans.clear();
+        for (column, (data_type, cell)) in self.types.iter().zip(cells).enumerate() {
+            let start = out.len();
+            if let Err(reason) = self.encoder.cell(out, *data_type, cell) {
+                self.changes.push(FieldChange::nulled(column, reason));
+            }
+            self.spans.push(start..out.len());
+        }
+        if let Some(watch) = &mut self.watch {
+            check_key(watch, &self.changes, &self.columns)?;
+            watch.row(out, &self.spans);
+        }
+        self.nulled += self.changes.len() as u64;
+        Ok(())
+    }
+
+    /// Id, time, generation and metadata.
+    fn own_columns(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<()> {
+        self.id_and_time(row, out)?;
+        encode::bytes(out, &self.generation_id.to_be_bytes());
+        if row.meta().is_none() && self.changes.is_empty() {
+            encode::plain_jsonb(out, self.meta.plain());
+            return Ok(());
+        }
+        let text = self.meta.write(row, &self.columns, &self.changes)?;
+        if encode::jsonb(out, text).is_err() {
+            // The record brought metadata that can't be kept: what was done here still is.
+            let row = Row {
+                extras: None,
+                ..*row
+            };
+            let text = self.meta.write(&row, &self.columns, &self.changes)?;
+            encode::plain_jsonb(out, text);
+        }
+        Ok(())
+    }
+
+    fn id_and_time(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let mut id = [0; 36];
+        encode::plain_text(out, self.ids.next_id().hyphenated().encode_lower(&mut id));
+        let micros = encode::of_unix_ms(row.emitted_at).ok_or_else(|| {
+            let text = format!(
+                "A record of stream {} has an `emitted_at` that is no time in milliseconds. Fix the source.",
+                self.stream
+            );
+            ConnectorError::system(text).with_stream(&self.stream)
+        })?;
+        encode::bytes(out, &micros.to_be_bytes());
+        Ok(())
+    }
+
+    /// A row of a raw table.
+    fn record(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<()> {
+        self.changes.clear();
+        let mut others = Vec::new();
+        if encode::jsonb(out, row.data).is_err() {
+            let sanitized = sanitize::record(row.data).map_err(|error| {
+                let text = format!(
+                    "A record of stream {} is not a JSON object. Fix the source that wrote it.",
+                    self.stream
+                );
+                ConnectorError::system(text)
+                    .caused_by(error)
+                    .with_stream(&self.stream)
+            })?;
+            encode::plain_jsonb(out, &sanitized.text);
+            self.nulled += sanitized.nulled.len() as u64;
+            others = sanitized.nulled;
+        }
+        for (field, reason) in &others {
+            // Fields that the schema does not name have no column to report.
+            if let Some(column) = self.columns.position(field) {
+                self.changes.push(FieldChange::nulled(column, *reason));
+            }
+        }
+        match self.layout {
+            Layout::RawV1 => self.id_and_time(row, out),
+            Layout::Typed | Layout::RawV2 => self.own_columns(row, out),
+        }
+    }
+
+    /// What the rows since the last call need for their merge.
+    pub(crate) fn take_arrived(&mut self) -> Arrived {
+        self.watch.as_mut().map(KeyWatch::take).unwrap_or_default()
+    }
+
+    /// How many values were nulled since the last call.
+    pub(crate) fn take_nulled(&mut self) -> u64 {
+        std::mem::take(&mut self.nulled)
+    }
+}
+
+/// A key that was nulled because it does not fit its column would merge the row with strangers.
+fn check_key(watch: &KeyWatch, changes: &[FieldChange], columns: &Columns) -> Result<()> {
+    let misfit = changes.iter().find(|change| watch.is_key(change.column));
+    let Some(column) = misfit.and_then(|misfit| columns.as_slice().get(misfit.column)) else {
+        return Ok(());
+    };
+    Err(ConnectorError::config(format!(
+        "A row has a value in its primary key field `{}` that its column can't hold (the schema declares {:?}), so it \
+         can't be told from other rows. Mend the schema or the data, or sync the stream without deduplication.",
+        column.name, column.data_type
+    )))
+}
+
+fn too_many_fields(stream: &StreamDescriptor) -> ConnectorError {
+    ConnectorError::config(format!(
+        "Stream {stream} has more fields than a PostgreSQL table can have columns (1600). Leave fields out."
+    ))
+    .with_stream(stream)
+}
