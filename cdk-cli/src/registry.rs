@@ -35,6 +35,16 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         make: || destination(destination_postgres::PostgresDestination),
     },
     BuiltIn {
+        name: "source-rest-api",
+        about: "any JSON API, described in the config",
+        make: source_rest_api::connector,
+    },
+    BuiltIn {
+        name: "source-pokeapi",
+        about: "the Pokémon of pokeapi.co, the example of an HTTP source",
+        make: || source(source_pokeapi::SourcePokeapi),
+    },
+    BuiltIn {
         name: "destination-sqlite",
         about: "typed tables in an SQLite file",
         make: || destination(destination_sqlite::SqliteDestination::default()),

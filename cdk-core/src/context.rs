@@ -92,6 +92,12 @@ impl Context {
         self.0.prefers_arrow
     }
 
+    /// The config of the run as the platform gave it, in the spec's spelling and with what was persisted since.
+    pub fn config(&self) -> Value {
+        let config = self.0.config.0.lock();
+        config.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Milliseconds since the Unix epoch by the host's clock.
     pub fn now_ms(&self) -> i64 {
         self.0.clock.now_ms()

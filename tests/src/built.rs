@@ -8,10 +8,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 9] = [
     "cdk-cli",
     "source-faker",
     "source-file",
+    "source-pokeapi",
+    "source-rest-api",
     "destination-dev-null",
     "destination-local",
     "destination-postgres",

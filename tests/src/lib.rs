@@ -23,3 +23,8 @@ pub struct Errors;
 #[doc = include_str!("../../docs/testing.md")]
 #[cfg(doctest)]
 pub struct Testing;
+
+/// The book's chapter on sources of HTTP APIs.
+#[doc = include_str!("../../docs/http.md")]
+#[cfg(doctest)]
+pub struct Http;

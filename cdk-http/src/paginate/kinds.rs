@@ -85,6 +85,14 @@ impl PageNumbers {
         self
     }
 
+    /// The API gives pages of so many records without being asked; the read ends at the first shorter page.
+    #[must_use]
+    pub fn expect_size(mut self, records: u64) -> Self {
+        let placement = None;
+        self.size = Some(Size { placement, records });
+        self
+    }
+
     /// Ends the read at the first page without records, not at a short one: for APIs that filter pages after they cut
     /// them.
     #[must_use]
@@ -115,6 +123,11 @@ impl Paginator for PageNumbers {
         }
         let number = page.token.and_then(Value::as_u64).unwrap_or(self.start);
         Ok(Some(Value::from(number + 1)))
+    }
+
+    /// They grow, so there is nothing to remember.
+    fn has_unique_tokens(&self) -> bool {
+        false
     }
 }
 
@@ -164,6 +177,11 @@ impl Paginator for OffsetPages {
         }
         let offset = page.token.and_then(Value::as_u64).unwrap_or(0);
         Ok(Some(Value::from(offset + page.records)))
+    }
+
+    /// They grow, so there is nothing to remember.
+    fn has_unique_tokens(&self) -> bool {
+        false
     }
 }
 
@@ -281,8 +299,13 @@ pub struct NextUrl {
 impl NextUrl {
     /// The URL is at this path of the body; the read ends when it is missing, null or empty.
     pub fn in_body(path: &str) -> Self {
+        Self::at(json::path(path))
+    }
+
+    /// The same for the path of these steps, whose names may hold dots.
+    pub fn at(path: Vec<String>) -> Self {
         Self {
-            found: Found::Body(json::path(path)),
+            found: Found::Body(path),
             size: None,
         }
     }

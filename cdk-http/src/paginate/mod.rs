@@ -31,8 +31,8 @@ pub trait Paginator: Debug + Send + Sync + 'static {
     /// The token of the page behind `page`, or `None` if it is the last.
     fn next(&self, page: &Page<'_>) -> Result<Option<Value>>;
 
-    /// Whether tokens never come twice on the way through the pages. Then one that does ends the read with an error
-    /// instead of going on for ever.
+    /// Whether tokens are to be remembered: one that comes twice on the way through the pages then ends the read with an
+    /// error instead of going on for ever. No need for tokens that grow.
     fn has_unique_tokens(&self) -> bool {
         true
     }

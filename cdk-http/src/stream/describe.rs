@@ -1,8 +1,8 @@
 //! The description of a stream.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use airbyte_protocol::StreamDescriptor;
 use cdk_core::{Context, Result};
@@ -11,11 +11,12 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::client::HttpClient;
-use crate::decode::{Decoder, Json};
+use crate::decode::{Decoder, Json, Records};
 use crate::errors::ErrorHandler;
 use crate::paginate::{NoPages, Paginator};
 use crate::request::{Request, RequestBody};
 use crate::stream::cursor::Latest;
+use crate::stream::fetch::PageHead;
 use crate::stream::job::AsyncJob;
 use crate::stream::parent::{Outstanding, Parent};
 use crate::stream::{DatetimeCursor, HttpApi, Slice, schema_of};
@@ -70,6 +71,8 @@ pub struct HttpStream {
     shares_pages: Arc<AtomicBool>,
     pub(super) latest: Arc<Latest>,
     pub(super) outstanding: Arc<Outstanding>,
+    /// The first page, when it was read to learn the schema.
+    pub(super) primed: Arc<Mutex<Option<(PageHead, Vec<Records>)>>>,
 }
 
 impl HttpStream {
@@ -99,6 +102,7 @@ impl HttpStream {
             shares_pages: Arc::default(),
             latest: Arc::default(),
             outstanding: Arc::default(),
+            primed: Arc::default(),
         }
     }
 
@@ -279,11 +283,12 @@ impl HttpStream {
         self.first_page(context).await.map(drop)
     }
 
-    /// Learns the schema from the records of the first page. Fields that it lacks are let through all the same.
-    pub async fn infer_schema(mut self, context: &Context) -> Result<Self> {
+    /// Learns the schema from the records of the first page. Fields that it lacks are let through all the same. A read
+    /// that begins with that page does not ask for it again.
+    pub async fn infer_schema(&mut self, context: &Context) -> Result<()> {
         let records = self.first_page(context).await?;
         self.schema = super::schema::inferred(&records);
-        Ok(self)
+        Ok(())
     }
 
     pub(super) fn descriptor(&self) -> StreamDescriptor {

@@ -66,7 +66,10 @@ impl HttpStream {
         }
         let first = self.paginator.first();
         match self.fetch(&client, &slice, first.as_ref()).await? {
-            Fetched::Whole(_, records) => records.iter().for_each(|records| sample.add(records)),
+            Fetched::Whole(head, records) => {
+                records.iter().for_each(|records| sample.add(records));
+                self.prime(head, records);
+            }
             Fetched::Long(mut head, mut page) => {
                 if let Some(records) = page.next(&mut head, &client).await? {
                     sample.add(&records);

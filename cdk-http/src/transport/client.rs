@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use async_trait::async_trait;
-use cdk_core::{ErrorContext, Result};
+use cdk_core::{ConnectorError, ErrorContext, Result};
 use futures::TryStreamExt;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -118,9 +118,13 @@ fn read_pem(path: &Path) -> Result<Vec<Certificate>> {
 }
 
 fn parse_pem(pem: &[u8], place: &str) -> Result<Vec<Certificate>> {
-    Certificate::from_pem_bundle(pem).config_error(format!(
-        "The certificates {place} are not valid PEM text (-----BEGIN CERTIFICATE-----)."
-    ))
+    let found = Certificate::from_pem_bundle(pem).unwrap_or_default();
+    if found.is_empty() {
+        return Err(ConnectorError::config(format!(
+            "The certificates {place} are not valid PEM text (-----BEGIN CERTIFICATE-----)."
+        )));
+    }
+    Ok(found)
 }
 
 fn policy(max_redirects: usize) -> Policy {

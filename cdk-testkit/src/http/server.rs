@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -151,6 +151,15 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     drop(socket.set_nodelay(true));
     let (read, mut write) = socket.into_split();
     let mut read = BufReader::new(read);
+    let is_http = read
+        .fill_buf()
+        .await
+        .is_ok_and(|start| start.first().is_none_or(u8::is_ascii_alphabetic));
+    if !is_http {
+        // TLS, most likely. The client may be gone already.
+        drop(write.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+        return;
+    }
     while let Some(request) = SeenRequest::read(&mut read).await {
         let reply = shared.reply(&request);
         // The client may hang up once it has seen enough: that is no failure of the server.
@@ -204,7 +213,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
 
     async fn get(server: &MockServer, target: &str) -> String {
         let mut socket = TcpStream::connect(server.address()).await.unwrap();

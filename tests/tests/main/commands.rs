@@ -13,11 +13,16 @@ use cdk_tests::built;
 use cdk_tests::markdown::{Block, blocks};
 
 /// The connectors that the pages write, and their programs here.
-const WRITTEN: [(&str, &str, &str); 2] = [
+const WRITTEN: [(&str, &str, &str); 3] = [
     (
         "source-lines",
         env!("CARGO_BIN_EXE_first-source"),
         include_str!("../../src/bin/first-source.rs"),
+    ),
+    (
+        "source-shop",
+        env!("CARGO_BIN_EXE_first-http-source"),
+        include_str!("../../src/bin/first-http-source.rs"),
     ),
     (
         "destination-lines",

@@ -128,6 +128,7 @@ fn every_path_that_is_named_exists() {
     // Made while following the tutorials, or by a build.
     let made = [
         "examples/source-lines",
+        "examples/source-shop",
         "examples/destination-lines",
         "target/",
     ];

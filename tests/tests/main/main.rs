@@ -7,6 +7,7 @@
 mod check;
 mod commands;
 mod conformance;
+mod http_source;
 mod links;
 mod load;
 mod output;
