@@ -51,8 +51,13 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
     },
     BuiltIn {
         name: "destination-local",
-        about: "JSONL or CSV files in a local directory",
+        about: "JSONL, CSV, Parquet or Avro files in a local directory",
         make: || destination(destination_local::LocalDestination::default()),
+    },
+    BuiltIn {
+        name: "destination-s3",
+        about: "Parquet, Avro, JSONL or CSV files in a bucket of S3, MinIO or a store like them",
+        make: || destination(destination_s3::S3Destination),
     },
     BuiltIn {
         name: "destination-dev-null",

@@ -31,7 +31,7 @@
 //! | [`schema`] | the protocol's own JSON schema, as a judge of messages |
 //! | [`lines`] | [`StreamSpec`]: a configured stream, and the lines that a destination reads for it |
 //! | `http` | an HTTP server that answers by script and misbehaves as told; recordings of real traffic (feature `http`) |
-//! | [`servers`] | private servers and faulty networks, each behind a feature: `postgres`, `mariadb`, `tls`, `proxy`, `ssh` |
+//! | [`servers`] | private servers and faulty networks, each behind a feature: `postgres`, `mariadb`, `s3`, `tls`, `proxy`, `ssh` |
 //!
 //! Everything here panics with the reason when a step fails (a file can't be written, a printed line is no message,
 //! the message asked for is missing): in a test, the panic is the report.

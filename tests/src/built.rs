@@ -17,6 +17,7 @@ const PACKAGES: [&str; 9] = [
     "destination-dev-null",
     "destination-local",
     "destination-postgres",
+    "destination-s3",
     "destination-sqlite",
 ];
 

@@ -7,6 +7,8 @@ pub mod mariadb;
 pub mod postgres;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "s3")]
+pub mod s3;
 #[cfg(feature = "ssh")]
 pub mod ssh;
 #[cfg(feature = "tls")]

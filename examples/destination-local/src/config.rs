@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cdk_file::config::{AvroConfig, ParquetConfig};
+use cdk_file::format::{self, FileFormat, TextFormat};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -30,9 +32,13 @@ pub enum Format {
     #[serde(rename = "CSV")]
     #[schemars(title = "Comma-Separated Values")]
     Csv(FileOptions),
+    /// Columns, for queries: Parquet.
+    Parquet(ParquetConfig),
+    /// Avro object container files.
+    Avro(AvroConfig),
 }
 
-/// What both formats have.
+/// What the formats of text have.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct FileOptions {
     /// Whether the record's fields stand beside the metadata, or together in `_airbyte_data`.
@@ -52,6 +58,8 @@ pub enum Flattening {
     /// Beside the metadata.
     #[default]
     Root,
+    /// The same, and the fields of objects inside too, as `contact_email`.
+    Nested,
     /// Into `_airbyte_data`.
     None,
 }
@@ -74,19 +82,30 @@ impl Default for Format {
 }
 
 impl Format {
-    pub(crate) fn options(&self) -> FileOptions {
+    pub(crate) fn options(&self) -> format::FileOptions {
         match self {
-            Self::Jsonl(options) | Self::Csv(options) => *options,
+            Self::Jsonl(options) => options.of(TextFormat::Jsonl),
+            Self::Csv(options) => options.of(TextFormat::Csv),
+            Self::Parquet(config) => (*config).into(),
+            Self::Avro(config) => (*config).into(),
         }
     }
+}
 
-    /// How the names of the files end.
-    pub(crate) fn extension(&self) -> &'static str {
-        match (self, self.options().compression) {
-            (Self::Jsonl(_), Compression::None) => "jsonl",
-            (Self::Jsonl(_), Compression::Gzip) => "jsonl.gz",
-            (Self::Csv(_), Compression::None) => "csv",
-            (Self::Csv(_), Compression::Gzip) => "csv.gz",
+impl FileOptions {
+    fn of(self, format: TextFormat) -> format::FileOptions {
+        let flattening = match self.flattening {
+            Flattening::Root => format::Flattening::Root,
+            Flattening::Nested => format::Flattening::Nested,
+            Flattening::None => format::Flattening::None,
+        };
+        format::FileOptions {
+            format: FileFormat::Text {
+                format,
+                is_gzip: self.compression == Compression::Gzip,
+            },
+            flattening,
+            with_emitted_at: false,
         }
     }
 }

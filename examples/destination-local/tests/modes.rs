@@ -45,7 +45,11 @@ async fn append_adds_files_and_gives_states_back() {
     // Two runs began in the same millisecond.
     assert_eq!(
         lake.files("t"),
-        ["0_1_00000.jsonl", "0_2_00000.jsonl", "0_2_00001.jsonl"]
+        [
+            "1970_01_01_1_0.jsonl",
+            "1970_01_01_2_1.jsonl",
+            "1970_01_01_2_2.jsonl"
+        ]
     );
 }
 
@@ -66,7 +70,7 @@ async fn overwrite_replaces_files_only_when_the_stream_is_complete() {
     // Files of others stay.
     std::fs::write(lake.path().join("t/notes.txt"), "mine").unwrap();
     sync(&lake, 3, &stream, &[3], COMPLETE).await.succeeded();
-    assert_eq!(lake.files("t"), ["0_3_00000.jsonl", "notes.txt"]);
+    assert_eq!(lake.files("t"), ["1970_01_01_3_1.jsonl", "notes.txt"]);
     sync(&lake, 4, &stream, &[], COMPLETE).await.succeeded();
     assert_eq!(lake.files("t"), ["notes.txt"]);
 }
@@ -105,7 +109,16 @@ async fn an_interrupted_generation_goes_on_with_what_was_committed() {
     )
     .await
     .succeeded();
-    assert_eq!(lake.files("t"), ["4_5_00000.jsonl"]);
+    assert_eq!(lake.files("t"), ["1970_01_01_5_3.jsonl"]);
+}
+
+/// Changes what the destination keeps about the files of stream `t`.
+#[allow(clippy::unwrap_used)]
+fn change_manifest(lake: &Lake, change: impl FnOnce(&mut Value)) {
+    let path = lake.path().join(".airbyte/t/manifest.json");
+    let mut manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut manifest);
+    std::fs::write(&path, manifest.to_string()).unwrap();
 }
 
 #[tokio::test]
@@ -113,10 +126,20 @@ async fn what_a_killed_run_left_is_removed() {
     let lake = Lake::new();
     let stream = stream("append");
     sync(&lake, 1, &stream, &[1], COMPLETE).await.succeeded();
-    std::fs::write(lake.path().join("t/.open_0_2_00000.jsonl"), "{\"torn").unwrap();
-    std::fs::write(lake.path().join("t/.staged_9_2_00000.jsonl"), "{}\n").unwrap();
+    change_manifest(&lake, |manifest| {
+        manifest["begun"] = json!([{"key": "t/whole.jsonl"}, {"key": "t/torn.jsonl"}]);
+    });
+    std::fs::write(lake.path().join("t/whole.jsonl"), "{}\n").unwrap();
+    std::fs::write(lake.path().join("t/torn.jsonl#1"), "{\"torn").unwrap();
+    let staged = lake.path().join(".airbyte/t/staged");
+    std::fs::create_dir_all(&staged).unwrap();
+    std::fs::write(staged.join("9_2_00000.jsonl"), "{}\n").unwrap();
     sync(&lake, 3, &stream, &[3], COMPLETE).await.succeeded();
-    assert_eq!(lake.files("t"), ["0_1_00000.jsonl", "0_3_00000.jsonl"]);
+    assert_eq!(
+        lake.files("t"),
+        ["1970_01_01_1_0.jsonl", "1970_01_01_3_1.jsonl"]
+    );
+    assert_eq!(lake.files(".airbyte/t/staged"), [""; 0]);
 }
 
 #[tokio::test]
@@ -127,26 +150,27 @@ async fn a_swap_that_was_decided_is_carried_out_by_the_next_run_from_any_point()
         sync(&lake, 1, &stream("append").generation(1, 0), &[1], COMPLETE)
             .await
             .succeeded();
-        let file = |name: &str| lake.path().join("t").join(name);
-        let new = if renamed {
-            "2_2_00000.jsonl"
-        } else {
-            ".staged_2_2_00000.jsonl"
-        };
+        let staged_key = ".airbyte/t/staged/2_2_00001.jsonl";
+        let new = lake
+            .path()
+            .join(if renamed { "t/new.jsonl" } else { staged_key });
+        std::fs::create_dir_all(new.parent().unwrap()).unwrap();
         std::fs::write(
-            file(new),
+            &new,
             "{\"_airbyte_raw_id\":\"0123456789abcdef0123456789abcdef0123\",\"id\":2}\n",
         )
         .unwrap();
-        let swap = json!({"publish": ["2_2_00000.jsonl"], "delete": ["1_1_00000.jsonl"]});
-        std::fs::write(file(".swap.json"), swap.to_string()).unwrap();
+        change_manifest(&lake, |manifest| {
+            manifest["staged"] = json!([{"key": "t/new.jsonl", "staged_key": staged_key, "generation_id": 2, "part": 1}]);
+            manifest["is_swap_decided"] = json!(true);
+        });
         sync(&lake, 3, &append, &[3], COMPLETE).await.succeeded();
         assert_eq!(
             lake.files("t"),
-            ["2_2_00000.jsonl", "2_3_00000.jsonl"],
+            ["1970_01_01_3_2.jsonl", "new.jsonl"],
             "{renamed}"
         );
-        assert_eq!(ids(&lake), [2, 3]);
+        assert_eq!(ids(&lake), [3, 2]);
     }
 }
 

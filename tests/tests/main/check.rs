@@ -31,6 +31,17 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
                 "`port`",
             ),
         ],
+        "destination-s3" => vec![
+            (
+                json!({"s3_bucket_path": "x", "format": {"format_type": "Avro"}}),
+                "s3_bucket_name",
+            ),
+            (
+                json!({"s3_bucket_name": "b", "s3_bucket_path": "x", "format": {"format_type": "Avro"},
+                    "access_key_id": "a", "secret_access_key": "b", "s3_endpoint": "http://127.0.0.1:9"}),
+                "s3_endpoint",
+            ),
+        ],
         "destination-sqlite" => vec![
             (json!({"path": 5}), "path"),
             (json!({"path": "missing/out.sqlite"}), "missing"),

@@ -18,6 +18,7 @@ pub(crate) const CONNECTORS: [&str; 6] = [
     "destination-dev-null",
     "destination-local",
     "destination-postgres",
+    "destination-s3",
     "destination-sqlite",
 ];
 

@@ -51,6 +51,11 @@ impl Columns {
         }
     }
 
+    /// Columns made in another way, e.g. of the fields inside a record's objects.
+    pub fn from_list(stream: StreamDescriptor, list: Vec<Column>) -> Self {
+        Self { stream, list }
+    }
+
     /// The stream they belong to.
     pub fn stream(&self) -> &StreamDescriptor {
         &self.stream

@@ -7,14 +7,20 @@ use cdk_core::destination::generation::Generation;
 use cdk_core::destination::meta_columns::{META_COLUMNS, MetaWriter, RawIds, push_utc};
 use cdk_core::{ConnectorError, JsonRows, Result, Row};
 
-use crate::config::{Flattening, Format};
+use crate::format::{DATA, Flattening};
 
-/// The column that holds the record when it is not flattened.
-const DATA: &str = "_airbyte_data";
+/// The two formats of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFormat {
+    /// One JSON object per line.
+    Jsonl,
+    /// Comma-separated values with a header line (RFC 4180).
+    Csv,
+}
 
 /// Writes the rows of one stream as text.
 #[derive(Debug)]
-pub(crate) struct RowFormat {
+pub struct TextRows {
     layout: Layout,
     columns: Columns,
     reader: RowReader,
@@ -34,15 +40,20 @@ enum Layout {
     CsvData,
 }
 
-impl RowFormat {
-    pub(crate) fn new(format: &Format, stream: &ConfiguredAirbyteStream) -> Self {
-        let layout = match (format, format.options().flattening) {
-            (Format::Jsonl(_), Flattening::Root) => Layout::JsonRoot,
-            (Format::Jsonl(_), Flattening::None) => Layout::JsonData,
-            (Format::Csv(_), Flattening::Root) => Layout::CsvRoot,
-            (Format::Csv(_), Flattening::None) => Layout::CsvData,
+impl TextRows {
+    /// For the rows that a sync writes of `stream`, which has these columns.
+    pub fn new(
+        format: TextFormat,
+        flattening: Flattening,
+        stream: &ConfiguredAirbyteStream,
+        columns: Columns,
+    ) -> Self {
+        let layout = match (format, flattening) {
+            (TextFormat::Jsonl, Flattening::None) => Layout::JsonData,
+            (TextFormat::Jsonl, _) => Layout::JsonRoot,
+            (TextFormat::Csv, Flattening::None) => Layout::CsvData,
+            (TextFormat::Csv, _) => Layout::CsvRoot,
         };
-        let columns = Columns::of(stream);
         let mut stamp = String::new();
         push_utc(&mut stamp, 0);
         Self {
@@ -58,7 +69,7 @@ impl RowFormat {
     }
 
     /// The first line of a file.
-    pub(crate) fn header(&self, out: &mut String) {
+    pub fn header(&self, out: &mut String) {
         let names = self
             .columns
             .as_slice()
@@ -80,7 +91,7 @@ impl RowFormat {
 
     /// Writes the rows to `out`, which is handed to `full` and cleared whenever it is large enough, and
     /// at the end. `now_ms` is the time of the rows' ids.
-    pub(crate) fn write(
+    pub fn write(
         &mut self,
         rows: &JsonRows,
         now_ms: i64,
@@ -116,7 +127,7 @@ impl RowFormat {
     }
 
     /// How many values were nulled since the last call.
-    pub(crate) fn take_nulled(&mut self) -> u64 {
+    pub fn take_nulled(&mut self) -> u64 {
         std::mem::take(&mut self.nulled)
     }
 

@@ -1,28 +1,11 @@
-//! What a failure of the file system means for the user.
+//! What a failure of a file system means for the user.
 
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::io::ErrorKind;
 
 use airbyte_protocol::FailureType::{self, ConfigError, SystemError, TransientError};
-use cdk_core::{ConnectorError, Result};
 
-/// Turns a file system error into one that says who has to act.
-pub(crate) trait FileContext<T> {
-    /// `doing` completes "could not … <path>".
-    fn file(self, doing: &str, path: &Path) -> Result<T>;
-}
-
-impl<T> FileContext<T> for io::Result<T> {
-    fn file(self, doing: &str, path: &Path) -> Result<T> {
-        self.map_err(|error| {
-            let (failure_type, advice) = advice(error.kind());
-            let text = format!("Could not {doing} {}. {advice}", path.display());
-            ConnectorError::new(failure_type, text).caused_by(error)
-        })
-    }
-}
-
-fn advice(kind: ErrorKind) -> (FailureType, &'static str) {
+/// Who has to act after a failure of this kind, and what to do.
+pub fn advice(kind: ErrorKind) -> (FailureType, &'static str) {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => (
             ConfigError,
@@ -30,15 +13,15 @@ fn advice(kind: ErrorKind) -> (FailureType, &'static str) {
         ),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => (
             ConfigError,
-            "It may not be written: let this user write there, or set another `destination_path`.",
+            "It may not be written: let this user write there, or set another path.",
         ),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => (
             ConfigError,
-            "Something else is in its place: remove it, or set another `destination_path`.",
+            "Something else is in its place: remove it, or set another path.",
         ),
         ErrorKind::NotFound => (
             ConfigError,
-            "It is gone: let nobody else change `destination_path` during a sync.",
+            "It is gone: let nobody else change the destination's files during a sync.",
         ),
         ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::ResourceBusy => {
             (TransientError, "Run the sync again.")
@@ -75,11 +58,9 @@ mod tests {
             (ErrorKind::Other, SystemError, "nobody has classified"),
         ];
         for (kind, failure_type, remedy) in cases {
-            let failed: io::Result<()> = Err(kind.into());
-            let error = failed.file("write", Path::new("a/b")).unwrap_err();
-            assert_eq!(error.failure_type(), failure_type, "{error}");
-            assert!(error.message().contains(remedy), "{error}");
-            assert!(error.message().contains("a/b"), "{error}");
+            let (found, text) = advice(kind);
+            assert_eq!(found, failure_type, "{kind}");
+            assert!(text.contains(remedy), "{kind}: {text}");
         }
     }
 }
