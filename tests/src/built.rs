@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 10] = [
     "cdk-cli",
     "source-faker",
     "source-file",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Every connector the workspace builds.
-pub(crate) const CONNECTORS: [&str; 6] = [
+pub(crate) const CONNECTORS: [&str; 7] = [
     "source-faker",
     "source-file",
     "destination-dev-null",
