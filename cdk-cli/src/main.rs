@@ -16,7 +16,6 @@ mod state;
 mod summary;
 mod sync;
 mod units;
-mod words;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use cdk_core::{
     ConnectorError, Destination, ProcessCommand, ProcessDestination, ProcessSource, Result, Source,
 };
 
-use crate::words;
+use cdk_declarative::words;
 
 /// A connector in this program.
 pub(crate) struct BuiltIn {

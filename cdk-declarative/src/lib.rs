@@ -6,4 +6,5 @@ pub mod python;
 pub mod slice;
 pub mod template;
 pub mod time;
+pub mod words;
 pub mod yaml;

@@ -1,6 +1,6 @@
 //! The keys of a connection file in all their spellings: one table per mapping.
 
-use crate::words::{did_you_mean, fold};
+use cdk_declarative::words::{did_you_mean, fold};
 use cdk_declarative::yaml::{Entry, Problem};
 
 /// The keys of one kind of mapping: the name used here, and other (folded) spellings of it.

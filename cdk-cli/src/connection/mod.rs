@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::references::Resolver;
 use crate::registry::Role;
 use crate::units;
-use crate::words::fold;
+use cdk_declarative::words::fold;
 use cdk_declarative::yaml::{self, Entry, Kind, Node, Place, Problem};
 use keys::{CONNECTION, STATE};
 

@@ -1,16 +1,25 @@
 //! Manifests: read, references resolved, parameters handed down, types filled in.
 
+mod components;
+mod json_schema;
 mod parameters;
 mod references;
+mod validate;
 
 use cdk_core::{ConnectorError, Result};
 use serde_json::Value;
 
 use crate::component::Component;
 use crate::yaml::{self, Entry, Kind, Node, Place, Problem};
+pub use components::{ComponentType, Components, Field, Shape, Tag};
+pub use json_schema::json_schema;
+pub use validate::{Finding, Severity};
 
 /// References may repeat what they point to; a manifest that gets larger than this refers too much.
 const MAX_NODES: usize = 1_000_000;
+
+/// So many problems are shown at once.
+const SHOWN_PROBLEMS: usize = 10;
 
 /// A manifest that is ready to build components of.
 #[derive(Debug, Clone)]
@@ -26,7 +35,9 @@ impl Manifest {
     /// References (`$ref`, `#/…`) are resolved, `$parameters` go down the tree, missing `type`s of well-known fields are
     /// filled in. What is wrong is a config error with line and column.
     pub fn from_yaml(text: &str) -> Result<Self> {
-        Self::parse(text).map_err(|problem| refused(&problem))
+        Self::parse(text)
+            .map_err(|problem| refused(&problem))?
+            .checked()
     }
 
     /// The same with the problem itself, for tools that show more than one line.
@@ -36,7 +47,26 @@ impl Manifest {
 
     /// A manifest that came as JSON, in a config or from a tool.
     pub fn from_value(root: Value) -> Result<Self> {
-        Self::of_tree(Node::from_json(root)).map_err(|problem| refused(&problem))
+        Self::of_tree(Node::from_json(root))
+            .map_err(|problem| refused(&problem))?
+            .checked()
+    }
+
+    /// The manifest, unless its components are wrong.
+    fn checked(self) -> Result<Self> {
+        let mut errors = self.findings();
+        errors.retain(|finding| finding.severity == Severity::Error);
+        if errors.is_empty() {
+            return Ok(self);
+        }
+        let shown = errors.iter().take(SHOWN_PROBLEMS).map(Finding::to_string);
+        let mut text = shown.collect::<Vec<_>>().join("\n");
+        if errors.len() > SHOWN_PROBLEMS {
+            text.push_str(&format!("\nand {} more", errors.len() - SHOWN_PROBLEMS));
+        }
+        Err(ConnectorError::config(format!(
+            "The manifest can't be used.\n{text}"
+        )))
     }
 
     fn of_tree(mut tree: Node) -> std::result::Result<Self, Problem> {
@@ -66,6 +96,16 @@ impl Manifest {
     /// The whole as JSON.
     pub fn value(&self) -> &Value {
         &self.root
+    }
+
+    /// What is wrong with the components, and what has no effect; all at once, in the order of the resolved manifest.
+    ///
+    /// A wrong definition that is referred to several times is reported once.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = validate::findings(&self.tree);
+        let mut seen = std::collections::HashSet::new();
+        findings.retain(|finding| seen.insert((finding.place, finding.text.clone())));
+        findings
     }
 
     /// Where a path of the resolved manifest (`streams[0].retriever`) stands in the text; what came by a reference
@@ -122,7 +162,7 @@ mod tests {
     const HEAD: &str = "version: 6.0.0\ncheck: {type: CheckStream, stream_names: [a]}\n";
 
     fn value_of(text: &str) -> Value {
-        Manifest::from_yaml(&format!("{HEAD}{text}")).unwrap().root
+        Manifest::parse(&format!("{HEAD}{text}")).unwrap().root
     }
 
     fn refused(text: &str) -> String {
@@ -204,9 +244,66 @@ mod tests {
         let text = format!(
             "{HEAD}definitions:\n  base:\n    retriever: {{x: 1}}\nstreams:\n  - $ref: '#/definitions/base'\n"
         );
-        let manifest = Manifest::from_yaml(&text).unwrap();
+        let manifest = Manifest::parse(&text).unwrap();
         assert_eq!(manifest.place("streams[0].retriever.x").line, 5);
         assert_eq!(manifest.place("streams[0].nope").line, 7);
+    }
+
+    const STREAM: &str = "streams:
+  - type: DeclarativeStream
+    name: a
+    retriever:
+      type: SimpleRetriever
+      requester: {type: HttpRequester, url: 'https://x', http_method: GTE}
+      record_selector:
+        extractor: {type: DpathExtrator, field_path: [5]}
+      paginator: {type: DefaultPaginator}
+      decodr: {type: JsonDecoder}
+    incremental_sync: {type: MinMaxDatetime, datetime: x}
+    primary_key: [[1]]
+    transformations:
+      - {type: AddFields, fields: [{path: [x], value: '{{ a. }}'}]}
+";
+
+    #[test]
+    fn all_problems_are_found_at_once_with_place_and_remedy() {
+        let manifest = Manifest::parse(&format!("{HEAD}{STREAM}nope: 1\n")).unwrap();
+        let found: Vec<String> = manifest.findings().iter().map(Finding::to_string).collect();
+        let wanted = [
+            "line 8, column 71, `streams[0].retriever.requester.http_method`: This must be `GET` or `POST`, not the text `GTE`. Did you mean `GET`?",
+            "line 10, column 20, `streams[0].retriever.record_selector.extractor`: `DpathExtrator` is no component type. Use `DpathExtractor`, `CustomRecordExtractor` or `CombinedExtractor`. Did you mean `DpathExtractor`?",
+            "line 11, column 18, `streams[0].retriever.paginator`: A DefaultPaginator needs `pagination_strategy`, which is missing.",
+            "line 12, column 7, `streams[0].retriever.decodr`: A SimpleRetriever has no field `decodr`: it has no effect. Did you mean `decoder`?",
+            "line 13, column 23, `streams[0].incremental_sync`: `MinMaxDatetime` can't stand here. Use `DatetimeBasedCursor` or `IncrementingCountCursor`.",
+            "line 14, column 19, `streams[0].primary_key[0]`: This must be a text, not a list.",
+            "line 16, column 55, `streams[0].transformations[0].fields[0].value`: The template `{{ a. }}` can't be read: unexpected end of variable block, expected identifier or integer.",
+            "line 17, column 1, `nope`: A manifest has no field `nope`. Take it out.",
+        ];
+        assert_eq!(found, wanted, "{found:#?}");
+        let error = Manifest::from_yaml(&format!("{HEAD}{STREAM}")).unwrap_err();
+        assert_eq!(error.message().lines().count(), 6, "{error}");
+    }
+
+    #[test]
+    fn a_manifest_without_streams_is_refused() {
+        assert!(
+            Manifest::from_yaml(HEAD)
+                .unwrap_err()
+                .message()
+                .contains("`streams` or `dynamic_streams` has to be there")
+        );
+        assert!(
+            Manifest::from_yaml("[]")
+                .unwrap_err()
+                .message()
+                .contains("must be a mapping")
+        );
+        assert!(
+            Manifest::from_yaml("a: [")
+                .unwrap_err()
+                .message()
+                .contains("line 2")
+        );
     }
 
     #[test]

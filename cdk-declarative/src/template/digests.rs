@@ -12,7 +12,8 @@ pub(super) fn apply(name: &str, value: &Val<'_>, args: &Given<'_>) -> Eval<Strin
     match name {
         "hash" => {
             let kind = args.get(0, "hash_type").unwrap_or(Val::text("md5"));
-            let mut bytes = value.clone().defined()?.to_text().into_owned();
+            // What is undefined hashes as the empty text it prints as.
+            let mut bytes = value.to_text().into_owned();
             if let Some(salt) = args.get(1, "salt").filter(Val::is_true) {
                 bytes.push_str(&salt.to_text());
             }

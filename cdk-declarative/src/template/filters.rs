@@ -477,7 +477,7 @@ fn dictsort<'a>(value: &Val<'a>) -> Eval<Val<'a>> {
 }
 
 fn round<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
-    let Some(float) = value.clone().defined()?.as_float() else {
+    let Some(float) = value.as_float() else {
         return type_fault("round needs a number");
     };
     let precision = args
@@ -506,7 +506,7 @@ fn round<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
 }
 
 fn tojson<'a>(value: &Val<'a>) -> Eval<Val<'a>> {
-    let Some(json) = value.clone().defined()?.to_json() else {
+    let Some(json) = value.to_json() else {
         return type_fault(format!(
             "Object of type {} is not JSON serializable",
             value.type_name()

@@ -111,6 +111,7 @@ fn today_in<'a>(zone: &Val<'a>, now_us: i64) -> Eval<Val<'a>> {
 }
 
 fn str_to_datetime(value: &Val<'_>) -> Eval<Moment> {
+    let value = value.clone().defined()?;
     let text = value.as_str("str_to_datetime")?;
     let moment = parse_iso(text).and_then(|moment| moment.to_utc());
     moment.ok_or_else(|| Fault::Other(format!("`{text}` is no ISO 8601 date or time")))

@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
 use super::eval::{Given, set_entry};
 use super::value::{Eval, Val, other_fault, type_fault};
-use crate::time::{Moment, isoformat, strftime};
+use crate::time::{Moment, isoformat_to, strftime};
 
 const STR: [&str; 40] = [
     "capitalize",
@@ -301,10 +301,12 @@ fn date_method<'a>(
         "isoformat" if is_date => Val::text(strftime("%F", &moment)),
         "isoformat" => {
             let separator = args.get(0, "sep").unwrap_or(Val::text("T"));
-            Val::text(isoformat(
-                &moment,
-                separator.as_str(name)?.chars().next().unwrap_or('T'),
-            ))
+            let separator = separator.as_str(name)?.chars().next().unwrap_or('T');
+            let unit = args.get(1, "timespec").unwrap_or(Val::text("auto"));
+            match isoformat_to(&moment, separator, unit.as_str(name)?) {
+                Some(text) => Val::text(text),
+                None => return other_fault("Unknown timespec value"),
+            }
         }
         "weekday" => number(date.weekday().num_days_from_monday()),
         "isoweekday" => number(date.weekday().number_from_monday()),

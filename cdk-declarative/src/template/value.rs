@@ -192,7 +192,6 @@ impl<'a> Val<'a> {
     pub(crate) fn as_str(&self, wanted_by: &str) -> Eval<&str> {
         match self {
             Self::Str(text) => Ok(text),
-            Self::Undefined(what) => Err(Fault::Undefined(what.clone().into_owned())),
             other => type_fault(format!(
                 "{wanted_by} needs a text, not {}",
                 other.type_name()

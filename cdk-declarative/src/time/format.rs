@@ -281,22 +281,27 @@ pub(crate) fn offset_text(offset: i32, colon: &str) -> String {
 
 /// The text of a moment as Python's `isoformat` writes it, `separator` between date and time.
 pub(crate) fn isoformat(moment: &Moment, separator: char) -> String {
+    isoformat_to(moment, separator, "auto").unwrap_or_default()
+}
+
+/// The same down to a unit: `hours`, `minutes`, `seconds`, `milliseconds`, `microseconds`, or `auto`.
+pub(crate) fn isoformat_to(moment: &Moment, separator: char, unit: &str) -> Option<String> {
     let time = moment.local();
-    let mut text = format!(
-        "{:04}-{:02}-{:02}{separator}{:02}:{:02}:{:02}",
-        time.year(),
-        time.month(),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
     let us = time.nanosecond() / 1000;
-    if us > 0 {
-        text.push_str(&format!(".{us:06}"));
-    }
-    if let Some(offset) = moment.offset() {
-        text.push_str(&offset_text(offset, ":"));
-    }
-    text
+    let (codes, fraction) = match unit {
+        "auto" if us == 0 => ("%H:%M:%S", String::new()),
+        "auto" | "microseconds" => ("%H:%M:%S", format!(".{us:06}")),
+        "milliseconds" => ("%H:%M:%S", format!(".{:03}", us / 1000)),
+        "seconds" => ("%H:%M:%S", String::new()),
+        "minutes" => ("%H:%M", String::new()),
+        "hours" => ("%H", String::new()),
+        _ => return None,
+    };
+    let date = format!("{:04}-{:02}-{:02}", time.year(), time.month(), time.day());
+    let offset = moment.offset().map(|offset| offset_text(offset, ":"));
+    let time = strftime(codes, moment);
+    Some(format!(
+        "{date}{separator}{time}{fraction}{}",
+        offset.unwrap_or_default()
+    ))
 }

@@ -14,7 +14,7 @@ pub use format::Format;
 pub use iso::parse_iso;
 pub use span::Span;
 
-pub(crate) use format::{isoformat, strftime, strptime};
+pub(crate) use format::{isoformat, isoformat_to, strftime, strptime};
 pub(crate) use span::plus_months;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};

@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 128;
 const NOT_YAML: &str = "This is not YAML";
 
 /// A place in the text, both numbers from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The line.
     pub line: usize,

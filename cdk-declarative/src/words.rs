@@ -1,7 +1,7 @@
 //! Words that people spell in many ways: folding, and guesses at what was meant.
 
 /// `text` in lower case without accents, spaces and punctuation: `Clé Primaire` becomes `cleprimaire`.
-pub(crate) fn fold(text: &str) -> String {
+pub fn fold(text: &str) -> String {
     text.chars()
         .flat_map(char::to_lowercase)
         .map(plain)
@@ -24,7 +24,7 @@ fn plain(char: char) -> char {
 }
 
 /// ` Did you mean …?` for the nearest of `known`, or nothing when none is near.
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let folded = fold(word);
     let limit = (folded.chars().count() / 3).max(1);
     let near = known
