@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 
 use crate::support::CONNECTORS;
 
-/// A config that works, and one that fits the spec but not the world, if there is such a thing.
-fn configs(connector: &str, files: &Files) -> (Value, Option<Value>) {
+/// A config that works, and one that fits the spec but not the world, if there is such a thing. None for connectors of
+/// systems that have to be started first: their own tests have them.
+fn configs(connector: &str, files: &Files) -> Option<(Value, Option<Value>)> {
     let root = files.path();
-    match connector {
+    Some(match connector {
         "source-faker" => (json!({"count": 40, "records_per_slice": 10}), None),
         "source-file" => {
             let path = files.write("rows.csv", "id,name\n1,one\n2,two\n3,three\n");
@@ -35,13 +36,13 @@ fn configs(connector: &str, files: &Files) -> (Value, Option<Value>) {
                 Some(json!({"path": missing})),
             )
         }
-        other => panic!("no config for {other}"),
-    }
+        _ => return None,
+    })
 }
 
-async fn judge(connector: &str) -> Report {
+async fn judge(connector: &str) -> Option<Report> {
     let files = Files::new();
-    let (config, invalid) = configs(connector, &files);
+    let (config, invalid) = configs(connector, &files)?;
     let program = Program::new(built::program(connector)).directory(files.path());
     let mut suite = Suite::program(program).named(connector).config(config);
     if let Some(invalid) = invalid {
@@ -52,16 +53,19 @@ async fn judge(connector: &str) -> Report {
         limits.run = Duration::from_secs(120);
         limits.stop = Duration::from_secs(60);
     });
-    suite.run().await
+    Some(suite.run().await)
 }
 
 #[tokio::test]
-async fn every_connector_conforms() {
+async fn every_connector_that_needs_no_server_conforms() {
     let mut reports = JoinSet::new();
     for connector in CONNECTORS {
         reports.spawn(judge(connector));
     }
-    for report in reports.join_all().await {
+    let reports = reports.join_all().await;
+    let judged: Vec<_> = reports.into_iter().flatten().collect();
+    assert!(judged.len() >= 5, "only {} were judged", judged.len());
+    for report in judged {
         assert!(report.is_clean(), "{}", report.table());
     }
 }
