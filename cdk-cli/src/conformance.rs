@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use cdk_core::{ConnectorError, ErrorContext, Result};
+use cdk_declarative::words;
 use cdk_testkit::suite::{self, Level, Report};
 use cdk_testkit::{Program, Suite};
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ use crate::output::{Exit, Output};
 use crate::references::Resolver;
 use crate::registry::Reference;
 use crate::signals::Signals;
-use crate::{summary, words};
+use crate::summary;
 
 /// `cdk test`. Exit code 0 if the connector conforms, 1 if not.
 pub(crate) async fn test(args: &TestArgs, signals: Signals, output: &Output) -> Exit {
