@@ -9,8 +9,10 @@
 //! | [`value`] | values as JSON, from binary and from text |
 //! | [`rows`] | rows of COPY as records |
 //! | [`dialect`] | PostgreSQL for the engine of `cdk-sql` |
+//! | [`cdc`] | change data capture |
 
 pub mod catalog;
+pub mod cdc;
 pub mod connect;
 pub mod dialect;
 pub mod error;

@@ -135,6 +135,19 @@ impl RowEncoder {
         self.changes.push(change);
     }
 
+    /// A field that was written as null because its value could not be had; the record says so.
+    pub fn note_missing(&mut self, at: usize) {
+        let Some(field) = self.fields.get(at) else {
+            return;
+        };
+        let change = AirbyteRecordMessageMetaChange::new(
+            field.name.clone(),
+            Change::Nulled,
+            ChangeReason::SourceRetrievalError,
+        );
+        self.changes.push(change);
+    }
+
     #[inline]
     fn end(&mut self, writer: &mut RecordWriter<'_>) -> Result<()> {
         writer.text().extend_from_slice(&self.suffix);

@@ -8,7 +8,7 @@ use cdk_core::{ConnectorError, Result};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use crate::connect::{Attempt, ConnectSettings, Socket};
 use crate::error::{ServerError, broken, unexpected};
@@ -138,16 +138,22 @@ impl Session {
         })
     }
 
-    /// Starts a `START_REPLICATION`; the session is its stream from then on.
+    /// Starts a `START_REPLICATION`; the session becomes its stream, in two halves.
     ///
     /// # Errors
     /// As [`Session::query`].
-    pub async fn copy_both(mut self, sql: &str, doing: &str) -> Result<CopyBoth> {
+    pub async fn copy_both(mut self, sql: &str, doing: &str) -> Result<(CopyReader, CopyWriter)> {
         self.start_copy(sql, doing, b'W').await?;
-        Ok(CopyBoth {
-            session: self,
+        let (read, write) = tokio::io::split(self.socket);
+        let reader = CopyReader {
+            socket: read,
+            frames: self.frames,
+        };
+        let writer = CopyWriter {
+            socket: write,
             out: BytesMut::new(),
-        })
+        };
+        Ok((reader, writer))
     }
 
     async fn start_copy(&mut self, sql: &str, doing: &str, expected: u8) -> Result<()> {
@@ -404,60 +410,97 @@ impl CopyOut<'_> {
     }
 }
 
-/// A replication stream: messages both ways.
+/// The receiving end of a replication stream.
 #[derive(Debug)]
-pub struct CopyBoth {
-    session: Session,
+pub struct CopyReader {
+    socket: ReadHalf<Socket>,
+    frames: Frames,
+}
+
+/// The sending end of a replication stream.
+#[derive(Debug)]
+pub struct CopyWriter {
+    socket: WriteHalf<Socket>,
     out: BytesMut,
 }
 
-impl CopyBoth {
+impl CopyReader {
     /// The next message that was received already.
     ///
     /// # Errors
     /// What the server reports; when it ends the stream.
     pub fn next_received(&mut self, doing: &str) -> Result<Option<&[u8]>> {
         loop {
-            let Some(frame) = self
-                .session
-                .frames
-                .next()
-                .map_err(|error| broken(error, doing))?
-            else {
+            let Some(frame) = self.frames.next().map_err(|error| broken(error, doing))? else {
                 return Ok(None);
             };
             match frame.tag {
-                b'd' => return Ok(Some(self.session.frames.body(&frame))),
-                b'E' => {
-                    return Err(ServerError::parse(self.session.frames.body(&frame)).during(doing));
-                }
+                b'd' => return Ok(Some(self.frames.body(&frame))),
+                b'E' => return Err(ServerError::parse(self.frames.body(&frame)).during(doing)),
                 b'c' | b'C' | b'Z' => {
                     return Err(ConnectorError::transient(format!(
                         "PostgreSQL ended the stream of changes while {doing}."
                     )));
                 }
-                tag if !self.session.overhears(&frame) => {
+                b'N' | b'S' | b'A' => {}
+                tag => {
                     return Err(unexpected(&format!(
                         "message {:?} in a replication stream",
                         char::from(tag)
                     )));
                 }
-                _ => {}
             }
         }
     }
 
     /// Receives more. Drop-safe.
+    ///
+    /// # Errors
+    /// When the connection breaks.
     pub async fn receive(&mut self, doing: &str) -> Result<()> {
-        let session = &mut self.session;
-        session
-            .frames
-            .fill(&mut session.socket)
+        self.frames
+            .fill(&mut self.socket)
+            .await
+            .map_err(|error| broken(error, doing))
+    }
+}
+
+impl CopyReader {
+    /// Reads on until the server has ended the stream and released what it held for it.
+    ///
+    /// # Errors
+    /// When the connection breaks before.
+    pub async fn drain(&mut self, doing: &str) -> Result<()> {
+        loop {
+            while let Some(frame) = self.frames.next().map_err(|error| broken(error, doing))? {
+                if frame.tag == b'Z' {
+                    return Ok(());
+                }
+            }
+            self.receive(doing).await?;
+        }
+    }
+}
+
+impl CopyWriter {
+    /// Tells the server that nothing more comes; it ends the stream.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn end(&mut self, doing: &str) -> Result<()> {
+        // CopyDone: no body.
+        let sent = self.socket.write_all(b"c\0\0\0\x04").await;
+        sent.map_err(|error| broken(error, doing))?;
+        self.socket
+            .flush()
             .await
             .map_err(|error| broken(error, doing))
     }
 
     /// Sends one message.
+    ///
+    /// # Errors
+    /// When the connection breaks.
     pub async fn send(&mut self, message: &[u8], doing: &str) -> Result<()> {
         self.out.clear();
         self.out.put_u8(b'd');
@@ -465,10 +508,9 @@ impl CopyBoth {
             i32::try_from(message.len() + 4).map_err(|_| unexpected("an answer of gigabytes"))?;
         self.out.put_i32(length);
         self.out.put_slice(message);
-        let sent = self.session.socket.write_all(&self.out).await;
+        let sent = self.socket.write_all(&self.out).await;
         sent.map_err(|error| broken(error, doing))?;
-        self.session
-            .socket
+        self.socket
             .flush()
             .await
             .map_err(|error| broken(error, doing))

@@ -398,10 +398,7 @@ impl<D: Dialect> Plan<D> {
     }
 
     fn named(&self, state_type: StateType) -> TableState {
-        let mut state = TableState::new(state_type);
-        state.stream_name = Some(self.table.name.clone());
-        state.stream_namespace = Some(self.table.namespace.clone());
-        state
+        TableState::of_table(state_type, &self.table)
     }
 
     fn cursor_state(&self, cursor: &Column, value: Option<String>) -> TableState {

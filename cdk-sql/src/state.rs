@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Table;
+
 /// The state of one table.
 ///
 /// While a table is read for the first time, `incremental_state` is what the state will be when that is done.
@@ -87,17 +89,19 @@ pub enum StateType {
 }
 
 impl TableState {
-    /// A state of this type and nothing else.
-    pub(crate) fn new(state_type: StateType) -> Self {
+    /// A state of this type for `table`, and nothing else.
+    pub fn of_table(state_type: StateType, table: &Table) -> Self {
         Self {
             state_type,
             version: 2,
+            stream_name: Some(table.name.clone()),
+            stream_namespace: Some(table.namespace.clone()),
             ..Self::default()
         }
     }
 
-    /// The unit of storage to go on at.
-    pub(crate) fn unit(&self) -> Option<u64> {
+    /// The unit of storage to go on at, for `ctid`.
+    pub fn unit(&self) -> Option<u64> {
         let place = self.ctid.as_deref()?.strip_prefix('(')?;
         place.split_once(',')?.0.parse().ok()
     }

@@ -54,6 +54,7 @@ pub struct TableStream<D: Dialect> {
     pub(crate) table: Arc<Table>,
     pub(crate) incremental: Incremental,
     pub(crate) pieces: PieceSettings,
+    definition: Option<AirbyteStream>,
 }
 
 impl<D: Dialect> TableStream<D> {
@@ -64,7 +65,15 @@ impl<D: Dialect> TableStream<D> {
             table: Arc::new(table),
             incremental: Incremental::default(),
             pieces: PieceSettings::default(),
+            definition: None,
         }
+    }
+
+    /// Changes the stream's entry in the catalog, for connectors that add columns or read changes elsewhere.
+    #[must_use]
+    pub fn with_definition(mut self, change: impl FnOnce(AirbyteStream) -> AirbyteStream) -> Self {
+        self.definition = Some(change(self.definition()));
+        self
     }
 
     /// Sets how incremental reads find what is new.
@@ -118,6 +127,9 @@ impl<D: Dialect> Stream for TableStream<D> {
     type Partition = Piece<D>;
 
     fn definition(&self) -> AirbyteStream {
+        if let Some(definition) = &self.definition {
+            return definition.clone();
+        }
         let table = &self.table;
         let mut modes = vec![SyncMode::FullRefresh];
         let by_marks = self.incremental == Incremental::Marks;

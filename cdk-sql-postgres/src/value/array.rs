@@ -1,7 +1,6 @@
 //! Arrays, nested by dimension.
 
 use super::binary::write_binary;
-use super::escape::write_string;
 use super::kind::Kind;
 use super::text::write_text;
 use super::{Malformed, Written};
@@ -103,7 +102,7 @@ fn write_level(items: &Kind, rest: &mut &[u8], out: &mut Vec<u8>, depth: usize) 
             b'{' => write_level(items, rest, out, depth + 1)?,
             b'"' => {
                 let value = quoted(rest)?;
-                write_element(items, &value, out)?;
+                write_text(items, &value, out)?;
             }
             _ => {
                 let end = rest
@@ -114,17 +113,10 @@ fn write_level(items: &Kind, rest: &mut &[u8], out: &mut Vec<u8>, depth: usize) 
                 *rest = after;
                 match value {
                     b"NULL" => out.extend_from_slice(b"null"),
-                    value => write_element(items, value, out)?,
+                    value => write_text(items, value, out)?,
                 }
             }
         }
-    }
-}
-
-fn write_element(items: &Kind, value: &[u8], out: &mut Vec<u8>) -> Written {
-    match items {
-        Kind::Text | Kind::Cast => write_string(value, out),
-        items => write_text(items, value, out),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn write_date(days: i32, out: &mut Vec<u8>) {
 }
 
 /// `"2024-02-29T12:00:00.000000"`, with a `Z` behind it if `is_utc`.
-pub(super) fn write_timestamp(micros: i64, is_utc: bool, out: &mut Vec<u8>) {
+pub(crate) fn write_timestamp(micros: i64, is_utc: bool, out: &mut Vec<u8>) {
     match micros {
         i64::MAX => return out.extend_from_slice(b"\"infinity\""),
         i64::MIN => return out.extend_from_slice(b"\"-infinity\""),

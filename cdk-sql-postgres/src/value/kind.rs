@@ -49,6 +49,8 @@ pub enum Kind {
     Hstore,
     /// An array of these, of any number of dimensions.
     Array(Box<Kind>),
+    /// `inet`: a cast to text adds a netmask that its output does not have.
+    Inet,
     /// Any other type: the server turns its values to text.
     Cast,
 }
@@ -72,8 +74,13 @@ impl Kind {
             }
             Self::Hstore => json!({"type": "object"}),
             Self::Array(items) => json!({"type": "array", "items": items.schema()}),
-            Self::Uuid | Self::Text | Self::Cast => json!({"type": "string"}),
+            Self::Uuid | Self::Text | Self::Inet | Self::Cast => json!({"type": "string"}),
         }
+    }
+
+    /// Whether values have no binary form that is read here, so that arrays of them are sent as text.
+    pub(crate) fn is_text_only(&self) -> bool {
+        matches!(self, Self::Cast | Self::Inet | Self::Money)
     }
 
     /// The expression that COPY sends for a column with this quoted name.
@@ -81,8 +88,10 @@ impl Kind {
         match self {
             Self::Cast => format!("{quoted}::text"),
             Self::Money => format!("{quoted}::numeric"),
-            Self::Array(items) if **items == Self::Cast => format!("{quoted}::text[]"),
-            Self::Array(items) if **items == Self::Money => format!("{quoted}::numeric[]"),
+            Self::Inet => {
+                format!("CASE WHEN {quoted} IS NOT NULL THEN pg_catalog.format('%s', {quoted}) END")
+            }
+            Self::Array(items) if items.is_text_only() => format!("{quoted}::text"),
             _ => quoted.to_owned(),
         }
     }
@@ -124,6 +133,11 @@ impl TypeMap {
             types,
             ordered: ordered.into_iter().collect(),
         }
+    }
+
+    /// Whether the type was there when the catalog was read.
+    pub fn knows(&self, oid: u32) -> bool {
+        built_in(oid).is_some() || self.types.contains_key(&oid)
     }
 
     /// How values of the type `oid` are read.
@@ -181,6 +195,7 @@ fn built_in(oid: u32) -> Option<Kind> {
         700 => Kind::Float4,
         701 => Kind::Float8,
         790 => Kind::Money,
+        869 => Kind::Inet,
         1082 => Kind::Date,
         1083 => Kind::Time,
         1114 => Kind::Timestamp,

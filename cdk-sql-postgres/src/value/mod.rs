@@ -20,6 +20,7 @@ mod numeric;
 mod text;
 
 pub use binary::write_binary;
+pub(crate) use datetime::write_timestamp;
 pub use kind::{Kind, TypeInfo, TypeMap};
 pub use text::write_text;
 

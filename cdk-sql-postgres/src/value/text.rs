@@ -24,7 +24,7 @@ pub fn write_text(kind: &Kind, text: &[u8], out: &mut Vec<u8>) -> Result<(), Mal
         Kind::Float4 => write_float4(parsed(text)?, out),
         Kind::Float8 => write_float8(parsed(text)?, out),
         Kind::Money => write_money(text, out)?,
-        Kind::Text | Kind::Cast | Kind::Uuid => write_string(text, out)?,
+        Kind::Text | Kind::Inet | Kind::Cast | Kind::Uuid => write_string(text, out)?,
         Kind::Bytea => write_base64(&unhex(text)?, out)?,
         Kind::Date => datetime::write_plain(text, out)?,
         Kind::Time => datetime::write_time_text(text, out)?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cdk_core::{ConnectorError, Result};
+use cdk_sql_postgres::cdc::slot;
 use cdk_sql_postgres::{Connector, Session, catalog, quote};
 
 use crate::config::PostgresConfig;
@@ -27,6 +28,11 @@ pub(crate) async fn check(config: &PostgresConfig) -> Result<()> {
             "Some tables are left out. {}",
             grants(&unreadable, &config.username)
         );
+    }
+    if let Some(cdc) = config.cdc() {
+        let (slot, publication) = (&cdc.replication_slot, &cdc.publication);
+        problems
+            .extend(slot::problems(&mut session, publication, slot, cdc.create_if_missing).await?);
     }
     match problems.is_empty() {
         true => Ok(()),

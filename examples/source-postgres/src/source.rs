@@ -1,14 +1,17 @@
 //! The source.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use airbyte_protocol::ConnectorSpecification;
-use cdk_core::{BoxedStream, Context, ReadSettings, Result, Source, Stream, spec};
+use airbyte_protocol::{AirbyteStream, ConfiguredAirbyteCatalog, ConnectorSpecification, SyncMode};
+use cdk_core::{BoxedStream, Context, GlobalFeed, ReadSettings, Result, Source, Stream, spec};
 use cdk_sql::{Incremental, PieceSettings, TableStream};
+use cdk_sql_postgres::cdc::{self, CdcFeed, CdcSettings};
 use cdk_sql_postgres::{Connector, PgDialect, PgTable, catalog};
 
 use crate::check;
-use crate::config::{PostgresConfig, ReplicationMethod};
+use crate::config::{CdcConfig, LostPosition, LsnCommit, PostgresConfig, ReplicationMethod};
 
 /// Reads tables and views of a PostgreSQL database.
 #[derive(Debug, Clone, Default)]
@@ -50,16 +53,57 @@ impl PostgresSource {
     }
 }
 
-pub(crate) async fn discover(config: &PostgresConfig) -> Result<(Connector, Vec<PgTable>)> {
-    if config.cdc().is_some() {
-        return Err(cdk_core::ConnectorError::config(
-            "Change data capture is not built in yet. Choose another method.",
-        ));
-    }
+async fn discover(config: &PostgresConfig) -> Result<(Connector, Vec<PgTable>)> {
     let connector = Connector::open(config.connect_settings()?).await?;
     let mut session = connector.session().await?;
     let tables = catalog::tables(&mut session, &config.schemas).await?;
     Ok((connector, tables))
+}
+
+impl PostgresSource {
+    fn cdc_settings(&self, config: &PostgresConfig, cdc: &CdcConfig) -> CdcSettings {
+        let read = self.read_settings(config);
+        CdcSettings {
+            slot: cdc.replication_slot.clone(),
+            publication: cdc.publication.clone(),
+            create_if_missing: cdc.create_if_missing,
+            patience: Duration::from_secs(cdc.initial_waiting_seconds),
+            confirms_while_reading: cdc.lsn_commit_behaviour == LsnCommit::WhileReading,
+            heartbeat: cdc
+                .heartbeat_action_query
+                .clone()
+                .filter(|query| !query.trim().is_empty()),
+            lost_position: match cdc.invalid_cdc_cursor_position_behavior {
+                LostPosition::Fail => cdc::LostPosition::Fail,
+                LostPosition::Resync => cdc::LostPosition::Resync,
+            },
+            follows: cdc.follow,
+            sessions: config.concurrency(),
+            pages: self.pages.unwrap_or(4096),
+            checkpoint_interval: read.checkpoint_interval,
+            checkpoint_rows: read.checkpoint_rows,
+        }
+    }
+}
+
+/// Whether updates and deletes of the table are in the log: it has a replica identity.
+fn is_captured(table: &PgTable) -> bool {
+    let has_identity = match table.replica_identity {
+        'd' => !table.table.primary_key.is_empty(),
+        'f' | 'i' => true,
+        _ => false,
+    };
+    matches!(table.kind, 'r' | 'p') && has_identity
+}
+
+/// The stream's entry in the catalog when changes are captured.
+fn cdc_definition(mut stream: AirbyteStream, is_captured: bool) -> AirbyteStream {
+    stream.supported_sync_modes = vec![SyncMode::FullRefresh];
+    if is_captured {
+        stream.supported_sync_modes.push(SyncMode::Incremental);
+        cdc::add_meta_columns(&mut stream);
+    }
+    stream
 }
 
 impl Source for PostgresSource {
@@ -80,20 +124,60 @@ impl Source for PostgresSource {
         _context: &Context,
     ) -> Result<Vec<BoxedStream>> {
         let (connector, tables) = discover(config).await?;
-        let dialect = Arc::new(self.dialect(connector, &tables));
-        let incremental = match config.replication_method {
-            ReplicationMethod::Xmin {} => Incremental::Marks,
-            _ => Incremental::Cursor,
-        };
+        let dialect = Arc::new(self.dialect(connector.clone(), &tables));
+        let unchanged = self
+            .dialect(connector, &tables)
+            .with_suffix(cdc::NO_CHANGE.to_vec());
+        let unchanged = Arc::new(unchanged);
         let mut pieces = self.pieces.clone();
         pieces.seeks_late_rows &= config.find_late_rows;
         let stream = |table: PgTable| {
-            TableStream::new(Arc::clone(&dialect), table.table)
+            let (is_cdc, is_captured) = (config.cdc().is_some(), is_captured(&table));
+            let dialect = if is_cdc && is_captured {
+                &unchanged
+            } else {
+                &dialect
+            };
+            let incremental = match config.replication_method {
+                ReplicationMethod::Xmin {} => Incremental::Marks,
+                _ => Incremental::Cursor,
+            };
+            let stream = TableStream::new(Arc::clone(dialect), table.table)
                 .with_incremental(incremental)
-                .with_pieces(pieces.clone())
-                .boxed()
+                .with_pieces(pieces.clone());
+            match is_cdc {
+                true => stream
+                    .with_definition(|stream| cdc_definition(stream, is_captured))
+                    .boxed(),
+                false => stream.boxed(),
+            }
         };
         Ok(tables.into_iter().map(stream).collect())
+    }
+
+    async fn global_feed(
+        &self,
+        config: &PostgresConfig,
+        catalog: &ConfiguredAirbyteCatalog,
+        _context: &Context,
+    ) -> Result<Option<Box<dyn GlobalFeed>>> {
+        let Some(settings) = config.cdc() else {
+            return Ok(None);
+        };
+        let incremental: HashSet<_> = catalog
+            .streams
+            .iter()
+            .filter(|stream| stream.sync_mode == SyncMode::Incremental)
+            .map(|stream| stream.stream.descriptor())
+            .collect();
+        let (connector, mut tables) = discover(config).await?;
+        tables
+            .retain(|table| is_captured(table) && incremental.contains(&table.table.descriptor()));
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        let settings = self.cdc_settings(config, settings);
+        Ok(Some(Box::new(CdcFeed::new(connector, tables, settings))))
     }
 
     fn read_settings(&self, config: &PostgresConfig) -> ReadSettings {

@@ -3,6 +3,7 @@
 // The exemption of clippy.toml covers test functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod cdc;
 mod config;
 mod incremental;
 mod oracle;

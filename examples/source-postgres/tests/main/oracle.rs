@@ -199,7 +199,14 @@ pub(crate) const COLUMNS: &[(&str, &str, &str, &str, Judge)] = &[
         "address",
         "inet",
         "('10.1.' || g % 256 || '.7')::inet",
-        "to_json(#::text)::text",
+        "to_json(format('%s', #))::text",
+        Text,
+    ),
+    (
+        "addresses",
+        "inet[]",
+        "ARRAY['10.0.0.1', '10.1.2.3/8', '::1', NULL]::inet[]",
+        "'[\"10.0.0.1\",\"10.1.2.3/8\",\"::1\",null]'",
         Text,
     ),
     (
