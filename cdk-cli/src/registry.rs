@@ -45,6 +45,11 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         make: || source(source_pokeapi::SourcePokeapi),
     },
     BuiltIn {
+        name: "source-postgres",
+        about: "PostgreSQL, by full refresh, cursor, xmin or change log",
+        make: || source(source_postgres::PostgresSource::default()),
+    },
+    BuiltIn {
         name: "destination-sqlite",
         about: "typed tables in an SQLite file",
         make: || destination(destination_sqlite::SqliteDestination::default()),

@@ -7,7 +7,7 @@ use cdk_sql::{Column, Table};
 
 use crate::quote;
 use crate::session::{Session, TextRow};
-use crate::value::{Kind, TypeInfo, TypeMap};
+use crate::value::{Kind, TypeInfo, TypeMap, nullable};
 
 /// A table, and what only PostgreSQL knows about it.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub async fn tables(session: &mut Session, schemas: &[String]) -> Result<Vec<PgT
     let types = types(session).await?;
     let sql = format!(
         "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.reltuples::bigint, c.relpages::bigint * 8192, \
-            a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod) \
+            a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped \
@@ -148,7 +148,10 @@ fn column(row: &TextRow, types: &TypeMap) -> Option<(u32, Column, Kind)> {
     let column = Column {
         name: text(row, 7)?.to_owned(),
         type_name: text(row, 9)?.to_owned(),
-        schema: kind.schema(),
+        schema: match text(row, 10) == Some("t") {
+            true => kind.schema(),
+            false => nullable(kind.schema()),
+        },
         is_ordered: types.is_ordered(type_oid),
     };
     Some((number(row, 0)?, column, kind))

@@ -142,9 +142,8 @@ impl<D: Dialect> Stream for TableStream<D> {
         }
         let mut stream = AirbyteStream::new(&table.name, table.json_schema(), modes);
         stream.namespace = Some(table.namespace.clone());
-        if by_marks && is_incremental {
-            stream.source_defined_cursor = Some(true);
-        }
+        // Of a stream that is only read in full, the place in the table is a cursor of its own.
+        stream.source_defined_cursor = Some(by_marks || !is_incremental);
         if !table.primary_key.is_empty() {
             let key = table.primary_key.iter().map(|column| vec![column.clone()]);
             stream.source_defined_primary_key = Some(key.collect());

@@ -8,11 +8,12 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 11] = [
     "cdk-cli",
     "source-faker",
     "source-file",
     "source-pokeapi",
+    "source-postgres",
     "source-rest-api",
     "destination-dev-null",
     "destination-local",

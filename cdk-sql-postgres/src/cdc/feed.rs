@@ -94,6 +94,8 @@ impl CdcFeed {
             let mut columns: Vec<String> = columns
                 .into_iter()
                 .map(|column| column.name.clone())
+                // A table that another sync filled may have columns of these names; ours count.
+                .filter(|name| !is_meta(name))
                 .collect();
             // Columns that were dropped since may still have values in the log.
             let configured = json_schema
@@ -192,26 +194,26 @@ impl CdcFeed {
             create_if_missing,
             ..
         } = &self.settings;
-        if *create_if_missing {
-            let is_lost = slot::slot(session, name)
-                .await?
-                .is_some_and(|slot| slot.wal_status == "lost");
-            if is_lost && is_anew {
-                let sql = format!(
-                    "SELECT pg_catalog.pg_drop_replication_slot({})",
-                    quote::literal(name)
-                );
-                session
-                    .query(&sql, "dropping the slot whose log is gone")
-                    .await?;
-            }
+        let is_lost = slot::slot(session, name)
+            .await?
+            .is_some_and(|slot| slot.wal_status == "lost");
+        if *create_if_missing && is_lost && is_anew {
+            let sql = format!(
+                "SELECT pg_catalog.pg_drop_replication_slot({})",
+                quote::literal(name)
+            );
+            session
+                .query(&sql, "dropping the slot whose log is gone")
+                .await?;
+        }
+        let mut problems = slot::problems(session, publication, name, *create_if_missing).await?;
+        if *create_if_missing && problems.is_empty() {
             let unread = wanted
                 .iter()
                 .filter(|one| !is_complete(states, one))
                 .map(|one| &one.table);
             slot::create_missing(session, publication, name, &unread.collect::<Vec<_>>()).await?;
         }
-        let mut problems = slot::problems(session, publication, name, false).await?;
         if let Some(published) = slot::published(session, publication).await? {
             problems.extend(unpublished(wanted, states, &published, publication));
         }
@@ -367,6 +369,8 @@ impl GlobalFeed for CdcFeed {
             }
         };
         self.snapshot(&wanted, &states, from, &sink).await?;
+        // So that the next state of the log has their states too.
+        sink.flush().await?;
         let target = position::target(&mut session, settings.heartbeat.as_deref()).await?;
         let types = catalog::types(&mut session).await?;
         drop(session);

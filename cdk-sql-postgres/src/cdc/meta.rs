@@ -4,7 +4,7 @@ use airbyte_protocol::AirbyteStream;
 use serde_json::{Value, json};
 
 use super::lsn::Lsn;
-use crate::value::write_timestamp;
+use crate::value::{nullable, write_timestamp};
 
 /// The column with the position of the change in the log.
 const LSN: &str = "_ab_cdc_lsn";
@@ -16,12 +16,25 @@ pub(super) fn is_meta(name: &str) -> bool {
     [LSN, UPDATED_AT, DELETED_AT].contains(&name)
 }
 
-/// Adds the three columns to a stream's schema and makes the position its cursor.
+/// Adds the three columns to a stream's schema and makes the position its cursor. All columns but the key may be null:
+/// they are in the records of deletes.
 pub fn add_meta_columns(stream: &mut AirbyteStream) {
-    let time =
-        json!({"type": "string", "format": "date-time", "airbyte_type": "timestamp_with_timezone"});
+    let key: Vec<String> = stream
+        .source_defined_primary_key
+        .iter()
+        .flatten()
+        .flatten()
+        .cloned()
+        .collect();
+    let time = json!({"type": ["null", "string"], "format": "date-time", "airbyte_type": "timestamp_with_timezone"});
     if let Some(Value::Object(properties)) = stream.json_schema.get_mut("properties") {
-        properties.insert(LSN.to_owned(), json!({"type": "number"}));
+        for (_, schema) in properties
+            .iter_mut()
+            .filter(|(name, _)| !key.contains(name))
+        {
+            *schema = nullable(schema.take());
+        }
+        properties.insert(LSN.to_owned(), json!({"type": ["null", "number"]}));
         properties.insert(UPDATED_AT.to_owned(), time.clone());
         properties.insert(DELETED_AT.to_owned(), time);
     }

@@ -142,9 +142,9 @@ fn parse(data: &[u8]) -> Option<Sent<'_>> {
 /// Tells the server where we are, until it is told to end or the connection breaks; the reader then says why.
 async fn tell(mut writer: CopyWriter, positions: Arc<Positions>) -> Result<()> {
     const DOING: &str = "confirming a position";
-    let mut is_asked = false;
+    // At once for the first time: what was given back is confirmed.
+    let (mut is_asked, mut is_last) = (false, false);
     loop {
-        // At once for the first time: what was given back is confirmed.
         let received = positions.received.load(Ordering::Relaxed);
         let confirmed = positions.confirmed.load(Ordering::Relaxed);
         let mut status = vec![b'r'];
@@ -155,11 +155,14 @@ async fn tell(mut writer: CopyWriter, positions: Arc<Positions>) -> Result<()> {
         status.extend_from_slice(&0_u64.to_be_bytes());
         status.push(u8::from(is_asked));
         writer.send(&status, DOING).await?;
-        is_asked = tokio::select! {
+        if is_last {
+            return writer.end(DOING).await;
+        }
+        (is_asked, is_last) = tokio::select! {
             biased;
-            () = positions.end.notified() => return writer.end(DOING).await,
-            () = positions.ask.notified() => true,
-            () = tokio::time::sleep(STATUS_EVERY) => false,
+            () = positions.end.notified() => (false, true),
+            () = positions.ask.notified() => (true, false),
+            () = tokio::time::sleep(STATUS_EVERY) => (false, false),
         };
     }
 }

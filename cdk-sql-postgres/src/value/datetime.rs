@@ -134,6 +134,7 @@ pub(super) fn write_timestamp_text(text: &[u8], is_utc: bool, out: &mut Vec<u8>)
     if text.ends_with(b"infinity") {
         return write_plain(text, out);
     }
+    check_characters(text)?;
     let (rest, is_before_christ) = era(text);
     let (rest, zone) = match is_utc {
         true => (rest.strip_suffix(b"+00").ok_or(FORM)?, &b"Z"[..]),
@@ -156,7 +157,7 @@ pub(super) fn write_plain(text: &[u8], out: &mut Vec<u8>) -> Written {
 
 /// `12:00:00.5`.
 pub(super) fn write_time_text(text: &[u8], out: &mut Vec<u8>) -> Written {
-    std::str::from_utf8(text).map_err(|_| Malformed("a time that is not UTF-8"))?;
+    check_characters(text)?;
     out.push(b'"');
     push_time_text(text, out);
     out.push(b'"');
@@ -165,7 +166,7 @@ pub(super) fn write_time_text(text: &[u8], out: &mut Vec<u8>) -> Written {
 
 /// `12:00:00.5+05:30`.
 pub(super) fn write_timetz_text(text: &[u8], out: &mut Vec<u8>) -> Written {
-    std::str::from_utf8(text).map_err(|_| Malformed("a time that is not UTF-8"))?;
+    check_characters(text)?;
     let at = text.iter().position(|byte| matches!(byte, b'+' | b'-'));
     let (time, zone) = text.split_at(at.ok_or(Malformed("a time without its zone"))?);
     out.push(b'"');
@@ -176,6 +177,15 @@ pub(super) fn write_timetz_text(text: &[u8], out: &mut Vec<u8>) -> Written {
     }
     out.push(b'"');
     Ok(())
+}
+
+/// Dates and times are written of these only, and so need no escape.
+fn check_characters(text: &[u8]) -> Written {
+    let is_plain = |byte: &u8| byte.is_ascii_digit() || b"-+:. BC".contains(byte);
+    match text.iter().all(is_plain) {
+        true => Ok(()),
+        false => Err(Malformed("a time with other characters than times have")),
+    }
 }
 
 fn era(text: &[u8]) -> (&[u8], bool) {

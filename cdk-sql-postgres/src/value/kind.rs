@@ -73,7 +73,7 @@ impl Kind {
                 json!({"type": ["object", "array", "string", "number", "boolean"]})
             }
             Self::Hstore => json!({"type": "object"}),
-            Self::Array(items) => json!({"type": "array", "items": items.schema()}),
+            Self::Array(items) => json!({"type": "array", "items": nullable(items.schema())}),
             Self::Uuid | Self::Text | Self::Inet | Self::Cast => json!({"type": "string"}),
         }
     }
@@ -95,6 +95,18 @@ impl Kind {
             _ => quoted.to_owned(),
         }
     }
+}
+
+/// A schema that allows null too.
+pub fn nullable(mut schema: Value) -> Value {
+    match schema.get_mut("type") {
+        Some(Value::Array(types)) if !types.contains(&json!("null")) => {
+            types.insert(0, json!("null"))
+        }
+        Some(one @ Value::String(_)) => *one = json!(["null", one]),
+        _ => {}
+    }
+    schema
 }
 
 /// A type as the catalog describes it.

@@ -21,7 +21,7 @@ mod text;
 
 pub use binary::write_binary;
 pub(crate) use datetime::write_timestamp;
-pub use kind::{Kind, TypeInfo, TypeMap};
+pub use kind::{Kind, TypeInfo, TypeMap, nullable};
 pub use text::write_text;
 
 /// A value that does not have the form its type has.

@@ -33,18 +33,23 @@ pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) -> Written {
     if weight < 0 {
         out.push(b'0');
     }
+    let mut has_begun = false;
     for at in 0..=weight {
-        let group = group(digit(at))?;
-        let leading = if at == 0 {
-            group
+        let value = digit(at);
+        if !has_begun && value == 0 && at < weight {
+            continue;
+        }
+        let group = group(value)?;
+        let leading = match has_begun {
+            true => 0,
+            false => group
                 .iter()
                 .take(3)
                 .take_while(|byte| **byte == b'0')
-                .count()
-        } else {
-            0
+                .count(),
         };
         out.extend_from_slice(&group[leading..]);
+        has_begun = true;
     }
     if scale > 0 {
         out.push(b'.');

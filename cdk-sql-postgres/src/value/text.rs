@@ -44,11 +44,16 @@ fn write_number(text: &[u8], out: &mut Vec<u8>) -> Written {
     if matches!(digits, b"NaN" | b"Infinity") {
         return write_string(text, out);
     }
+    let dots = digits.iter().filter(|byte| **byte == b'.').count();
+    // JSON has no numbers with zeros in front.
+    let is_padded = matches!(digits, [b'0', next, ..] if *next != b'.');
     let is_number = digits.first().is_some_and(u8::is_ascii_digit)
         && digits.last().is_some_and(u8::is_ascii_digit)
         && digits
             .iter()
-            .all(|byte| byte.is_ascii_digit() || *byte == b'.');
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && dots <= 1
+        && !is_padded;
     if !is_number {
         return Err(Malformed("a number that is none"));
     }

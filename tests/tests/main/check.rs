@@ -18,6 +18,15 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
                 "missing.csv",
             ),
         ],
+        "source-postgres" => {
+            let config =
+                |port| json!({"host": "127.0.0.1", "port": port, "database": "d", "username": "u"});
+            vec![
+                (config(json!("high")), "port"),
+                // Nobody listens on the port for multiplexers.
+                (config(json!(1)), "127.0.0.1:1"),
+            ]
+        }
         "destination-dev-null" => vec![(faults, "test_destination")],
         "destination-local" => vec![
             (json!({}), "destination_path"),

@@ -5,6 +5,7 @@
 
 mod cdc;
 mod config;
+mod conformance;
 mod incremental;
 mod oracle;
 mod resume;

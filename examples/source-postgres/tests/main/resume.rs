@@ -39,8 +39,7 @@ fn ids(ran: &Ran, stream: &str, into: &mut BTreeSet<i64>) {
 
 /// The state after the piece in which a run was told to stop.
 async fn stopped(db: &Db, catalog: &Value, state: &Value) -> Ran {
-    db.read_with(catalog, state, |run| run.stop_at("\"RECORD\""))
-        .await
+    db.read_until("\"RECORD\"", catalog, state).await
 }
 
 #[tokio::test]

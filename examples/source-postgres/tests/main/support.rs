@@ -97,6 +97,14 @@ impl Db {
         with(run).source(self.source()).await
     }
 
+    /// A read that is told to stop at this text. It holds next to nothing in memory, so that it can't run far ahead of what
+    /// it printed.
+    pub(crate) async fn read_until(&self, text: &str, catalog: &Value, state: &Value) -> Ran {
+        let small = |name: &str| (name == "CDK_MEMORY_BUDGET_BYTES").then(|| "16384".to_owned());
+        self.read_with(catalog, state, |run| run.env(small).stop_at(text))
+            .await
+    }
+
     /// The configured catalog of these streams as they are discovered: name, sync mode, cursor.
     pub(crate) async fn catalog(&self, streams: &[(&str, &str, Option<&str>)]) -> Value {
         let discovered = self.verb("discover").await.succeeded();
