@@ -1,5 +1,6 @@
 //! A slice of a stream: what one partition covers, as components and templates see it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cdk_core::Result;
@@ -88,6 +89,9 @@ pub trait ParentStream: Send + Sync {
     /// The records of one slice, page by page as they are pulled. The parent's cursor has seen them; closing the
     /// slice is the caller's.
     fn read(self: Arc<Self>, slice: Arc<StreamSlice>) -> BoxStream<'static, Result<Value>>;
+
+    /// The streams it reads its own slices from, theirs included.
+    fn ancestors(&self) -> HashSet<String>;
 
     /// What keeps the parent's state.
     fn cursor(&self) -> Arc<dyn Cursor>;

@@ -111,15 +111,21 @@ pub async fn run(connector: Connector, invocation: Invocation) -> Exit {
 
 /// The `main` of a source.
 pub fn run_source(source: impl Source) -> ExitCode {
-    process::main(Connector::Source(Arc::new(source)))
+    run_connector(Connector::Source(Arc::new(source)))
 }
 
 /// The `main` of a destination.
 pub fn run_destination(destination: impl Destination) -> ExitCode {
-    process::main(Connector::Destination(Arc::new(destination)))
+    run_connector(Connector::Destination(Arc::new(destination)))
 }
 
 /// The `main` of a connector of either kind.
 pub fn run_connector(connector: Connector) -> ExitCode {
-    process::main(connector)
+    process::main(connector, std::env::args_os().skip(1).collect())
+}
+
+/// The same for a program that has taken some arguments for itself: `args` are the others, without the program's
+/// name.
+pub fn run_connector_with(connector: Connector, args: Vec<OsString>) -> ExitCode {
+    process::main(connector, args)
 }

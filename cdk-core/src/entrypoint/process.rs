@@ -1,5 +1,6 @@
 //! What only a real process has: a runtime, signals, a panic hook.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::entrypoint::{Connector, Exit, Invocation, verbs};
 /// A stopped run must be over by then, with whatever it has emitted.
 const STOP_DEADLINE: Duration = Duration::from_secs(9);
 
-pub(super) fn main(connector: Connector) -> ExitCode {
+pub(super) fn main(connector: Connector, args: Vec<OsString>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!("The connector panicked: {panic}");
     }));
@@ -22,7 +23,10 @@ pub(super) fn main(connector: Connector) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return unstartable(&error),
     };
-    let invocation = Invocation::of_process();
+    let invocation = Invocation {
+        args,
+        ..Invocation::of_process()
+    };
     let exit = runtime.block_on(async {
         let (terminate, interrupt) = match (
             signal(SignalKind::terminate()),

@@ -214,9 +214,7 @@ impl Template {
                 Ok(literal.unwrap_or_else(|| Literal::Plain("".into())))
             }
             (None, Fallback::Own) => Ok(Literal::Plain("".into())),
-            (None, Fallback::Null) if types == Types::Any => Ok(Literal::Plain(Value::Null)),
-            // Python renders the missing default as the text `None`.
-            (None, Fallback::Null) => Ok(Literal::Plain("None".into())),
+            (None, Fallback::Null) => Ok(Literal::Plain(Value::Null)),
         }
     }
 

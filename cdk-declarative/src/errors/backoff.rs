@@ -1,0 +1,203 @@
+//! Backoff strategies: how long to wait before another try.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cdk_core::{ConnectorError, Result, RetryStatus};
+use fancy_regex::Regex;
+use serde_json::Value;
+
+use crate::component::Component;
+use crate::custom::{CustomBackoff, Registry};
+use crate::requester::response::PageResponse;
+use crate::template::{Scope, Template};
+
+/// One strategy. All fields were evaluated when the stream was made: they see the config only.
+#[derive(Clone)]
+pub(crate) enum Backoff {
+    Constant {
+        seconds: f64,
+        jitter: f64,
+    },
+    Exponential {
+        factor: f64,
+        jitter: f64,
+    },
+    /// The header holds seconds.
+    Header(HeaderValue),
+    /// The header holds a time in seconds since the Unix epoch.
+    UntilHeader {
+        value: HeaderValue,
+        min: Option<f64>,
+    },
+    Custom(Arc<dyn CustomBackoff>),
+}
+
+/// A number out of a header.
+#[derive(Debug, Clone)]
+pub(crate) struct HeaderValue {
+    header: String,
+    regex: Option<Arc<Regex>>,
+    max: Option<f64>,
+}
+
+impl std::fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Constant { .. } => "ConstantBackoffStrategy",
+            Self::Exponential { .. } => "ExponentialBackoffStrategy",
+            Self::Header(_) => "WaitTimeFromHeader",
+            Self::UntilHeader { .. } => "WaitUntilTimeFromHeader",
+            Self::Custom(_) => "CustomBackoffStrategy",
+        })
+    }
+}
+
+impl Backoff {
+    pub(crate) fn build(
+        component: &Component<'_>,
+        scope: &Scope<'_>,
+        registry: &Registry,
+    ) -> Result<Self> {
+        let seconds = |key| number(component, key, scope);
+        let jitter = || Ok::<_, ConnectorError>(seconds("jitter_range_in_seconds")?.unwrap_or(0.0));
+        Ok(match component.kind() {
+            "ConstantBackoffStrategy" => {
+                component.need("backoff_time_in_seconds")?;
+                Self::Constant {
+                    seconds: seconds("backoff_time_in_seconds")?.unwrap_or(0.0),
+                    jitter: jitter()?,
+                }
+            }
+            "ExponentialBackoffStrategy" => Self::Exponential {
+                factor: seconds("factor")?.unwrap_or(5.0),
+                jitter: jitter()?,
+            },
+            "WaitTimeFromHeader" => Self::Header(HeaderValue::build(component, scope)?),
+            "WaitUntilTimeFromHeader" => Self::UntilHeader {
+                value: HeaderValue::build(component, scope)?,
+                min: seconds("min_wait")?,
+            },
+            "CustomBackoffStrategy" => Self::Custom(registry.backoff(component)?),
+            other => {
+                return Err(component.error(format!(
+                    "`{other}` is no backoff strategy. Use ConstantBackoffStrategy, ExponentialBackoffStrategy, \
+                     WaitTimeFromHeader or WaitUntilTimeFromHeader."
+                )));
+            }
+        })
+    }
+
+    /// The wait after try number `attempt` (from 1); an error when it is longer than the manifest allows.
+    pub(super) fn wait(
+        &self,
+        response: Option<&PageResponse>,
+        attempt: u32,
+        now_ms: i64,
+        _: &Scope<'_>,
+    ) -> Result<Option<Duration>> {
+        let seconds = match self {
+            Self::Constant { seconds, jitter } => Some(seconds + spread(*jitter)),
+            Self::Exponential { factor, jitter } => {
+                let doubled = 2_f64.powi(i32::try_from(attempt).unwrap_or(i32::MAX).min(40));
+                Some(factor * doubled + spread(*jitter))
+            }
+            Self::Header(value) => match value.of(response) {
+                Some(wait) if wait != 0.0 => Some(value.allowed(wait)?),
+                none => none,
+            },
+            Self::UntilHeader { value, min } => {
+                let until = value.of(response).filter(|until| *until != 0.0);
+                let wait = until.map(|until| until - now_ms as f64 / 1000.0);
+                let wait = match (wait, min) {
+                    (None, None) => None,
+                    (None, Some(min)) => Some(*min),
+                    (Some(wait), Some(min)) => Some(wait.max(*min)),
+                    (Some(wait), None) => (wait >= 0.0).then_some(wait),
+                };
+                wait.map(|wait| value.allowed(wait)).transpose()?
+            }
+            Self::Custom(custom) => {
+                let status = response.map(|response| response.status.as_u16());
+                return Ok(custom.wait(status, attempt));
+            }
+        };
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A random part between nothing and twice the jitter.
+fn spread(jitter: f64) -> f64 {
+    // The standard library's hash keys are random; nothing here needs better.
+    let random = RandomState::new().build_hasher().finish();
+    jitter * 2.0 * (random as f64 / u64::MAX as f64)
+}
+
+impl HeaderValue {
+    fn build(component: &Component<'_>, scope: &Scope<'_>) -> Result<Self> {
+        let text = |key: &str| match component.text(key)? {
+            None => Ok(None),
+            Some(text) => Template::new(text, component)?.text(scope).map(Some),
+        };
+        let regex = text("regex")?.filter(|regex| !regex.is_empty());
+        let regex = regex.map(|regex| {
+            Regex::new(&format!("^(?:{regex})"))
+                .map(Arc::new)
+                .map_err(|error| {
+                    component.error(format!("`regex` is no regular expression: {error}"))
+                })
+        });
+        component.need("header")?;
+        Ok(Self {
+            header: text("header")?.unwrap_or_default(),
+            regex: regex.transpose()?,
+            max: number(component, "max_waiting_time_in_seconds", scope)?,
+        })
+    }
+
+    fn of(&self, response: Option<&PageResponse>) -> Option<f64> {
+        let value = response?.headers.get(&self.header)?.to_str().ok()?;
+        let matched = self
+            .regex
+            .as_ref()
+            .and_then(|regex| regex.find(value).ok()?);
+        let value = matched.map_or(value, |matched| matched.as_str());
+        value
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number: &f64| number.is_finite())
+    }
+
+    fn allowed(&self, wait: f64) -> Result<f64> {
+        match self.max {
+            Some(max) if wait >= max => Err(ConnectorError::transient(format!(
+                "The API asks to wait {wait:.0} s, longer than the {max:.0} s that are allowed. Run the sync again later."
+            ))
+            .with_retry(RetryStatus::Persistent)),
+            _ => Ok(wait),
+        }
+    }
+}
+
+/// A number, or a template that gives one.
+pub(super) fn number(
+    component: &Component<'_>,
+    key: &str,
+    scope: &Scope<'_>,
+) -> Result<Option<f64>> {
+    let value = match component.get(key) {
+        None => return Ok(None),
+        Some(Value::String(text)) => Template::new(text, component)?.eval(scope)?,
+        Some(number) => number.clone(),
+    };
+    let number = match &value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number
+        .map(Some)
+        .ok_or_else(|| component.error(format!("`{key}` is not a number.")))
+}

@@ -1,0 +1,398 @@
+//! Extractors: which parts of a response are records.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cdk_core::{ConnectorError, Result};
+use serde_json::{Map, Value};
+
+use crate::component::Component;
+use crate::custom::{CustomExtractor, Registry};
+use crate::decoder::{Decoder, Documents};
+use crate::dpath;
+use crate::raw_json::{self, Found};
+use crate::template::{Scope, Template};
+
+/// Takes records out of a response.
+#[derive(Clone)]
+pub(crate) enum Extractor {
+    /// By a path.
+    Path(PathExtractor),
+    /// A component of the embedding program.
+    Custom(Arc<dyn CustomExtractor>),
+}
+
+impl std::fmt::Debug for Extractor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Path(_) => "DpathExtractor",
+            Self::Custom(_) => "CustomRecordExtractor",
+        })
+    }
+}
+
+/// Follows a path into each document.
+#[derive(Debug, Clone)]
+pub(crate) struct PathExtractor {
+    path: Vec<String>,
+    expander: Option<Expander>,
+    decoder: Decoder,
+}
+
+/// The records of a page, taken one at a time.
+pub(crate) enum Extracted {
+    /// Slices of a response that is JSON.
+    Slices(Slices),
+    /// Trees.
+    Trees(Box<dyn Iterator<Item = Result<Value>> + Send>),
+}
+
+/// Slices of a response.
+#[derive(Debug)]
+pub(crate) struct Slices {
+    pub(crate) text: Arc<str>,
+    pub(crate) ranges: std::vec::IntoIter<Range<usize>>,
+}
+
+impl Extractor {
+    pub(crate) fn build(
+        component: &Component<'_>,
+        decoder: &Decoder,
+        scope: &Scope<'_>,
+        registry: &Registry,
+    ) -> Result<Self> {
+        match component.kind() {
+            "DpathExtractor" => {
+                let path = evaluated_path(component, "field_path", scope)?;
+                let expander = component.child("record_expander")?;
+                let expander = expander.map(|at| Expander::build(&at, scope)).transpose()?;
+                Ok(Self::Path(PathExtractor {
+                    path,
+                    expander,
+                    decoder: decoder.clone(),
+                }))
+            }
+            "CustomRecordExtractor" => Ok(Self::Custom(registry.extractor(component)?)),
+            // The rows of a file that was downloaded: the decoder does all there is to do.
+            "ResponseToFileExtractor" => Ok(Self::Path(PathExtractor {
+                path: Vec::new(),
+                expander: None,
+                decoder: decoder.clone(),
+            })),
+            other => {
+                Err(component.error(format!("`{other}` is no extractor. Use DpathExtractor.")))
+            }
+        }
+    }
+
+    /// The records in a response's body.
+    pub(crate) fn extract(&self, body: Bytes) -> Result<Extracted> {
+        match self {
+            Self::Path(extractor) => extractor.extract(body),
+            Self::Custom(custom) => {
+                let records = custom.extract(body)?;
+                Ok(Extracted::Trees(Box::new(records.into_iter().map(Ok))))
+            }
+        }
+    }
+}
+
+/// A path whose steps are templates over the config.
+pub(crate) fn evaluated_path(
+    component: &Component<'_>,
+    key: &str,
+    scope: &Scope<'_>,
+) -> Result<Vec<String>> {
+    let steps = component.texts(key)?;
+    steps
+        .iter()
+        .map(|step| Template::new(step, component)?.text(scope))
+        .collect()
+}
+
+impl PathExtractor {
+    fn extract(&self, body: Bytes) -> Result<Extracted> {
+        let documents = match self.decoder.decode(body)? {
+            Documents::Text(text) => match self.slices(&text) {
+                Some(slices) => return Ok(Extracted::Slices(slices)),
+                None => Documents::Text(text),
+            },
+            each @ Documents::Each(_) => each,
+        };
+        let this = self.clone();
+        let records = documents
+            .into_values()
+            .flat_map(move |document| match document {
+                Ok(document) => this.of_document(document),
+                Err(error) => vec![Err(error)],
+            });
+        Ok(Extracted::Trees(Box::new(records)))
+    }
+
+    /// Records as slices: not when the root is a list and a path goes on in its items, nor with globs or expansion.
+    fn slices(&self, text: &Bytes) -> Option<Slices> {
+        if self.expander.is_some() || dpath::has_globs(&self.path) {
+            return None;
+        }
+        let text: Arc<str> = Arc::from(std::str::from_utf8(text).ok()?);
+        let is_list = text.trim_start().starts_with('[');
+        if is_list && !self.path.is_empty() || self.path.iter().any(|step| is_number(step)) {
+            return None;
+        }
+        let ranges = match raw_json::find(&text, &self.path).ok()? {
+            Found::Missing => Vec::new(),
+            Found::Items(ranges) if is_list => return Self::of_list(text, ranges),
+            Found::Items(ranges) => ranges,
+            Found::One(range) if is_falsy(&text[range.clone()]) => Vec::new(),
+            Found::One(range) => vec![range],
+        };
+        Some(Slices {
+            text,
+            ranges: ranges.into_iter(),
+        })
+    }
+
+    /// Each item of a root list is a document: a list among them stands for its items again, nothing for none.
+    fn of_list(text: Arc<str>, ranges: Vec<Range<usize>>) -> Option<Slices> {
+        let is_plain = |range: &Range<usize>| text[range.clone()].starts_with('{');
+        if !ranges.iter().all(is_plain) {
+            return None;
+        }
+        let ranges: Vec<_> = ranges
+            .into_iter()
+            .filter(|range| !is_falsy(&text[range.clone()]))
+            .collect();
+        Some(Slices {
+            text,
+            ranges: ranges.into_iter(),
+        })
+    }
+
+    fn of_document(&self, mut document: Value) -> Vec<Result<Value>> {
+        let found = if self.path.is_empty() {
+            document
+        } else if dpath::has_globs(&self.path) && self.path.iter().any(|step| step == "*") {
+            let found = dpath::values(&document, &self.path);
+            Value::Array(found.into_iter().cloned().collect())
+        } else {
+            match take(&mut document, &self.path) {
+                Some(found) => found,
+                None => return Vec::new(),
+            }
+        };
+        let records = match found {
+            Value::Array(items) => items,
+            falsy if !is_true(&falsy) => return Vec::new(),
+            one => vec![one],
+        };
+        match &self.expander {
+            None => records.into_iter().map(Ok).collect(),
+            Some(expander) => records
+                .into_iter()
+                .flat_map(|record| expander.expand(record))
+                .map(Ok)
+                .collect(),
+        }
+    }
+}
+
+fn is_number(step: &str) -> bool {
+    step.parse::<i64>().is_ok()
+}
+
+fn take(document: &mut Value, path: &[String]) -> Option<Value> {
+    if dpath::has_globs(path) {
+        return dpath::get(document, path).cloned();
+    }
+    let mut at = document;
+    for step in path {
+        at = match at {
+            Value::Object(map) => map.get_mut(step)?,
+            Value::Array(items) => {
+                let index = step.parse::<usize>().ok()?;
+                items.get_mut(index)?
+            }
+            _ => return None,
+        };
+    }
+    Some(at.take())
+}
+
+/// Python's truth of a JSON value.
+pub(crate) fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}
+
+/// The same for the text of a value that was checked.
+fn is_falsy(text: &str) -> bool {
+    match text.as_bytes().first() {
+        Some(b'{') => text[1..].trim_start().starts_with('}'),
+        Some(b'[') => text[1..].trim_start().starts_with(']'),
+        Some(b'"') => text == "\"\"",
+        Some(b't') => false,
+        Some(b'f' | b'n') | None => true,
+        Some(_) => text.parse() == Ok(0.0),
+    }
+}
+
+/// Makes records of the items of a list inside a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Expander {
+    path: Vec<String>,
+    keeps_original: bool,
+    emits_parent: bool,
+}
+
+impl Expander {
+    fn build(component: &Component<'_>, scope: &Scope<'_>) -> Result<Self> {
+        let emits_parent = match component.text("on_no_records")? {
+            None | Some("skip") => false,
+            Some("emit_parent") => true,
+            Some(other) => {
+                return Err(component.error(format!(
+                    "`on_no_records` must be `skip` or `emit_parent`, not `{other}`."
+                )));
+            }
+        };
+        Ok(Self {
+            path: evaluated_path(component, "expand_records_from_field", scope)?,
+            keeps_original: component.flag("remain_original_record", false)?,
+            emits_parent,
+        })
+    }
+
+    fn expand(&self, record: Value) -> Vec<Value> {
+        let lists: Vec<&Value> = if dpath::has_globs(&self.path) {
+            dpath::values(&record, &self.path)
+        } else {
+            dpath::get(&record, &self.path).into_iter().collect()
+        };
+        let items: Vec<Value> = lists
+            .into_iter()
+            .filter_map(Value::as_array)
+            .flatten()
+            .map(|item| self.with_original(item.clone(), &record))
+            .collect();
+        if items.is_empty() && self.emits_parent {
+            return vec![record];
+        }
+        items
+    }
+
+    fn with_original(&self, mut item: Value, record: &Value) -> Value {
+        if self.keeps_original
+            && let Value::Object(map) = &mut item
+        {
+            map.insert("original_record".to_owned(), record.clone());
+        }
+        item
+    }
+}
+
+/// A record has to be an object.
+pub(crate) fn object(record: Value) -> Result<Map<String, Value>> {
+    match record {
+        Value::Object(map) => Ok(map),
+        other => Err(no_object(match other {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            _ => "a list",
+        })),
+    }
+}
+
+pub(crate) fn no_object(what: &str) -> ConnectorError {
+    ConnectorError::system(format!(
+        "The API answered with {what} where a record, which is an object, was expected. Check the `field_path` of \
+         the extractor."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn extractor(path: &[&str], expander: Option<Expander>) -> PathExtractor {
+        PathExtractor {
+            path: path.iter().map(|step| (*step).to_owned()).collect(),
+            expander,
+            decoder: Decoder::Json,
+        }
+    }
+
+    fn records(extractor: &PathExtractor, body: &str) -> Vec<Value> {
+        match extractor.extract(Bytes::from(body.to_owned())).unwrap() {
+            Extracted::Slices(slices) => slices
+                .ranges
+                .map(|range| serde_json::from_str(&slices.text[range]).unwrap())
+                .collect(),
+            Extracted::Trees(trees) => trees.map(Result::unwrap).collect(),
+        }
+    }
+
+    #[test]
+    fn slices_and_trees_give_the_same_records() {
+        let bodies = [
+            "[]",
+            "{}",
+            "",
+            "nope",
+            r#"[{"a":1},{}]"#,
+            r#"[{"a":[1,2]},{"a":{"b":3}}]"#,
+            "[[1],2]",
+            r#"{"a":[{"x":1},{}]}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":{"b":1}}"#,
+            r#"{"a":0}"#,
+            r#"{"a":null}"#,
+            r#"{"a":{"0":{"x":1}}}"#,
+        ];
+        for path in [vec![], vec!["a"], vec!["a", "0"]] {
+            for body in bodies {
+                let fast = extractor(&path, None);
+                let slow: Vec<_> = Documents::Text(Bytes::from(body))
+                    .into_values()
+                    .flat_map(|document| fast.of_document(document.unwrap()))
+                    .map(Result::unwrap)
+                    .collect();
+                assert_eq!(records(&fast, body), slow, "{path:?} of {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_star_takes_all_values_of_a_level() {
+        let star = extractor(&["items", "*", "x"], None);
+        let body = r#"{"items":[{"x":1},{"y":2},{"x":[3]}]}"#;
+        assert_eq!(records(&star, body), [json!(1), json!([3])]);
+    }
+
+    #[test]
+    fn expansion_makes_records_of_nested_items() {
+        let expander = Expander {
+            path: vec!["lines".into()],
+            keeps_original: true,
+            emits_parent: true,
+        };
+        let expanding = extractor(&["data"], Some(expander));
+        let body = r#"{"data":[{"id":1,"lines":[{"n":1}]},{"id":2}]}"#;
+        assert_eq!(
+            records(&expanding, body),
+            [
+                json!({"n": 1, "original_record": {"id": 1, "lines": [{"n": 1}]}}),
+                json!({"id": 2})
+            ]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Transformations: what happens to a record between its selection and its emission.
+
+mod fields;
+mod flatten;
+mod keys;
+
+use std::sync::Arc;
+
+use cdk_core::Result;
+use serde_json::{Map, Value};
+
+use crate::component::Component;
+use crate::custom::{CustomTransformation, Registry};
+use crate::template::Scope;
+
+pub(crate) use fields::{AddFields, RemoveFields, ValueKind};
+
+/// One step.
+#[derive(Clone)]
+pub(crate) enum Transformation {
+    AddFields(AddFields),
+    RemoveFields(RemoveFields),
+    KeysToLower,
+    KeysToSnakeCase,
+    KeysReplace(keys::Replace),
+    Flatten(flatten::Flatten),
+    FlattenAt(flatten::FlattenAt),
+    Custom(Arc<dyn CustomTransformation>),
+}
+
+impl std::fmt::Debug for Transformation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AddFields(_) => "AddFields",
+            Self::RemoveFields(_) => "RemoveFields",
+            Self::KeysToLower => "KeysToLower",
+            Self::KeysToSnakeCase => "KeysToSnakeCase",
+            Self::KeysReplace(_) => "KeysReplace",
+            Self::Flatten(_) => "FlattenFields",
+            Self::FlattenAt(_) => "DpathFlattenFields",
+            Self::Custom(_) => "CustomTransformation",
+        })
+    }
+}
+
+impl Transformation {
+    pub(crate) fn build(
+        component: &Component<'_>,
+        scope: &Scope<'_>,
+        registry: &Registry,
+    ) -> Result<Self> {
+        Ok(match component.kind() {
+            "AddFields" => Self::AddFields(AddFields::build(component)?),
+            "RemoveFields" => Self::RemoveFields(RemoveFields::build(component)?),
+            "KeysToLower" => Self::KeysToLower,
+            "KeysToSnakeCase" => Self::KeysToSnakeCase,
+            "KeysReplace" => Self::KeysReplace(keys::Replace::build(component)?),
+            "FlattenFields" => Self::Flatten(flatten::Flatten::build(component)?),
+            "DpathFlattenFields" => Self::FlattenAt(flatten::FlattenAt::build(component, scope)?),
+            "CustomTransformation" => Self::Custom(registry.transformation(component)?),
+            other => {
+                return Err(component.error(format!(
+                    "`{other}` is no transformation. Use AddFields, RemoveFields, KeysToLower, KeysToSnakeCase, \
+                     KeysReplace, FlattenFields or DpathFlattenFields."
+                )));
+            }
+        })
+    }
+
+    pub(crate) fn build_all(
+        components: &[Component<'_>],
+        scope: &Scope<'_>,
+        registry: &Registry,
+    ) -> Result<Vec<Self>> {
+        let built = components.iter();
+        built
+            .map(|component| Self::build(component, scope, registry))
+            .collect()
+    }
+
+    /// Changes a record. `scope` has all that templates see besides the record.
+    pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
+        match self {
+            Self::AddFields(add) => add.apply(record, scope),
+            Self::RemoveFields(remove) => remove.apply(record, scope),
+            Self::KeysToLower => {
+                rekey(record, false, &|key| key.to_lowercase());
+                Ok(())
+            }
+            Self::KeysToSnakeCase => {
+                rekey(record, true, &keys::snake_case);
+                Ok(())
+            }
+            Self::KeysReplace(replace) => replace.apply(record, scope),
+            Self::Flatten(flatten) => {
+                flatten.apply(record);
+                Ok(())
+            }
+            Self::FlattenAt(flatten) => {
+                flatten.apply(record);
+                Ok(())
+            }
+            Self::Custom(custom) => custom.transform(record, scope.config(), scope.slice()),
+        }
+    }
+}
+
+/// Renames the keys of an object, and of objects directly inside of objects if `is_deep`.
+fn rekey(value: &mut Value, is_deep: bool, rename: &impl Fn(&str) -> String) {
+    let Value::Object(map) = value else { return };
+    let mut renamed = Map::with_capacity(map.len());
+    for (key, mut value) in std::mem::take(map) {
+        if is_deep {
+            rekey(&mut value, true, rename);
+        }
+        renamed.insert(rename(&key), value);
+    }
+    *map = renamed;
+}
