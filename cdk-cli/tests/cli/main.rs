@@ -5,6 +5,7 @@
 mod conformance;
 mod connector;
 mod file;
+mod normalize;
 mod output;
 mod quickstart;
 mod signals;

@@ -45,7 +45,7 @@ impl Destination for PostgresDestination {
         use DestinationSyncMode::{Append, AppendDedup, Overwrite, OverwriteDedup};
         let mut capabilities = Capabilities::new([Append, Overwrite, AppendDedup, OverwriteDedup]);
         capabilities.can_resume_overwrite = true;
-        capabilities
+        capabilities.with_arrow_preferred()
     }
 
     fn normalize_config(&self, config: Value) -> Value {

@@ -97,7 +97,7 @@ impl PostgresLoader {
             merge::merge_in_place(client, table).await?;
         }
         if is_staged {
-            table.ensure_key_index(client, visible).await?;
+            table.ensure_key_index(client).await?;
             for change in swap::replace(client, table, visible, self.place.drop_cascade).await? {
                 tracing::info!("Table `{visible}`: {change}.");
             }
@@ -156,7 +156,7 @@ impl StreamLoader for PostgresLoader {
         let mut rows = Vec::with_capacity(self.buffer_bytes);
         self.stream
             .writer
-            .write(batch.json(), self.context.now_ms(), &mut rows)?;
+            .write(&batch, self.context.now_ms(), &mut rows)?;
         self.buffer_bytes = rows.len() + rows.len() / 8;
         let count = batch.len() as u64;
         // Its bytes are free for the next one while these travel.

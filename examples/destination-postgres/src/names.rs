@@ -57,11 +57,6 @@ impl TableName {
         Self::new(internal, format!("{OWN}tmp_{:016x}", self.hash()))
     }
 
-    /// The unique index over the key, if this connector made it. An index lives in its table's schema.
-    pub(crate) fn key_index(&self) -> String {
-        format!("{KEY_INDEX}{:016x}", self.hash())
-    }
-
     fn hash(&self) -> u64 {
         hash(&self.quoted())
     }

@@ -169,7 +169,7 @@ async fn open_stream(
             table.check_ours(&visible, &existing)?;
         }
     } else {
-        index(client, &table, &visible).await?;
+        index(client, &table).await?;
     }
     remember(&mut entry, &table);
     entry.staging_generation_id = generation.id().filter(|_| target.is_staged());
@@ -194,11 +194,11 @@ async fn open_stream(
 }
 
 /// Makes the index over the key of a table that users see, after merging the rows that stand in its way.
-async fn index(client: &Client, table: &Table, visible: &TableName) -> Result<()> {
+async fn index(client: &Client, table: &Table) -> Result<()> {
     if table.shape.is_deduped && !table.has_key_index(client).await? {
         merge::merge_in_place(client, table).await?;
     }
-    table.ensure_key_index(client, visible).await
+    table.ensure_key_index(client).await
 }
 
 async fn found(

@@ -52,18 +52,19 @@ async fn exchange(
         let drop = format!("DROP TABLE {}{cascade}", visible.quoted());
         client.batch_execute(&drop).await.pg(doing)?;
     }
+    // Two steps, of which neither meets a table of that name: the internal schema holds none of a stream's, unless it is
+    // the same one.
     let renamed = TableName::new(&staged.name.schema, &visible.table);
-    // Two steps, of which neither meets a table of that name: the internal schema holds none of a stream's.
-    statements.insert(
-        0,
-        format!(
-            "ALTER TABLE {} RENAME TO {}; ALTER TABLE {} SET SCHEMA {}",
-            staged.quoted(),
-            quoted(&visible.table),
-            renamed.quoted(),
-            quoted(&visible.schema)
-        ),
-    );
+    let name = quoted(&visible.table);
+    let mut rename = format!("ALTER TABLE {} RENAME TO {name}", staged.quoted());
+    if staged.name.schema != visible.schema {
+        let schema = quoted(&visible.schema);
+        rename.push_str(&format!(
+            "; ALTER TABLE {} SET SCHEMA {schema}",
+            renamed.quoted()
+        ));
+    }
+    statements.insert(0, rename);
     for statement in statements {
         client.batch_execute(&statement).await.pg(doing)?;
     }
@@ -77,7 +78,7 @@ async fn refill(client: &Client, staged: &Table, visible: &TableName) -> Result<
     let changes = table.ensure(client, &[], false).await?;
     let truncate = format!("TRUNCATE {}", visible.quoted());
     client.batch_execute(&truncate).await.pg(doing)?;
-    table.ensure_key_index(client, visible).await?;
+    table.ensure_key_index(client).await?;
     let columns = list(staged.shape.names());
     let values = table
         .shape

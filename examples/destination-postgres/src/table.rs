@@ -6,7 +6,7 @@ use cdk_sql_postgres::tokio_postgres::Client;
 use crate::catalog::{self, Existing};
 use crate::error::PgContext;
 use crate::layout::{Layout, Shape, TableColumn};
-use crate::names::{TableName, list, quoted};
+use crate::names::{KEY_INDEX, TableName, list, quoted};
 use crate::types::PgType;
 
 /// A table that is ready for rows.
@@ -159,13 +159,8 @@ impl Table {
         Ok(dropped)
     }
 
-    /// Makes the unique index that the table needs, and drops ours that are not wanted any more. `visible` is the
-    /// name that the table has or will have: its index is named after it.
-    pub(crate) async fn ensure_key_index(
-        &self,
-        client: &Client,
-        visible: &TableName,
-    ) -> Result<()> {
+    /// Makes the unique index that the table needs, and drops ours that are not wanted any more.
+    pub(crate) async fn ensure_key_index(&self, client: &Client) -> Result<()> {
         let wanted = self.shape.unique_columns();
         let indexes = catalog::unique_indexes(client, &self.name).await?;
         for index in indexes.iter().filter(|index| index.is_ours()) {
@@ -190,12 +185,22 @@ impl Table {
         };
         let create = format!(
             "CREATE UNIQUE INDEX {} ON {} ({}{collation})",
-            quoted(&visible.key_index()),
+            quoted(&format!("{KEY_INDEX}{}", self.oid(client).await?)),
             self.quoted(),
             list(&key)
         );
         let created = client.batch_execute(&create).await;
         created.pg(|| format!("indexing the key of table {}", self.name))
+    }
+
+    /// The number by which the database knows the table; no other one has it, whatever their names become.
+    async fn oid(&self, client: &Client) -> Result<u32> {
+        let doing = || format!("looking up table {}", self.name);
+        let row = client
+            .query_one("SELECT to_regclass($1)::oid", &[&self.quoted()])
+            .await
+            .pg(doing)?;
+        row.try_get(0).pg(doing)
     }
 
     /// Whether there is a unique index over the key.

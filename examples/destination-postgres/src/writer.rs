@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use airbyte_protocol::StreamDescriptor;
+use cdk_core::arrow::ArrowRows;
 use cdk_core::destination::columns::{Cell, Columns, FieldChange, RowReader};
 use cdk_core::destination::meta_columns::{MetaWriter, RawIds};
-use cdk_core::{ConnectorError, JsonRows, Result, Row};
+use cdk_core::{ConnectorError, JsonRows, RecordBatch, Result, Row, Rows};
 
-use crate::encode::{self, Encoder};
+use crate::encode::{self, ArrowColumns, Encoder};
 use crate::layout::{Layout, Role};
 use crate::merge::Arrived;
 use crate::names::list;
@@ -101,8 +102,57 @@ impl Writer {
     }
 
     /// Appends all rows to `out`. `now_ms` is the time of the ids.
-    pub(crate) fn write(&mut self, rows: &JsonRows, now_ms: i64, out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        batch: &RecordBatch,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         self.ids.set_time(now_ms);
+        if self.layout == Layout::Typed
+            && let Rows::Arrow(rows) = batch.rows()
+            && let Some(columns) = ArrowColumns::of(&self.columns, &self.types, rows.batch())
+        {
+            return self.write_arrow(rows, &columns, out);
+        }
+        self.write_json(batch.json(), out)
+    }
+
+    /// Rows that came as columns and go on as they are.
+    fn write_arrow(
+        &mut self,
+        rows: &ArrowRows,
+        columns: &ArrowColumns<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let count =
+            i16::try_from(self.types.len() + 4).map_err(|_| too_many_fields(&self.stream))?;
+        let mut extras = rows.extras().iter().peekable();
+        for at in 0..rows.len() {
+            out.extend_from_slice(&count.to_be_bytes());
+            self.changes.clear();
+            self.spans.clear();
+            for (column, data_type) in self.types.iter().enumerate() {
+                let start = out.len();
+                let written = columns.write(column, at, *data_type, &mut self.encoder, out);
+                if let Err(reason) = written {
+                    self.changes.push(FieldChange::nulled(column, reason));
+                }
+                self.spans.push(start..out.len());
+            }
+            self.end_fields(out)?;
+            let extras = extras.next_if(|(row, _)| *row == at);
+            let row = Row {
+                data: "{}",
+                emitted_at: rows.emitted_at(),
+                extras: extras.map(|(_, extras)| extras),
+            };
+            self.own_columns(&row, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_json(&mut self, rows: &JsonRows, out: &mut Vec<u8>) -> Result<()> {
         let fields = match self.layout {
             Layout::Typed => self.columns.len(),
             Layout::RawV1 | Layout::RawV2 => 1,
@@ -139,6 +189,11 @@ impl Writer {
             }
             self.spans.push(start..out.len());
         }
+        self.end_fields(out)
+    }
+
+    /// Looks at the fields of the row that were just written.
+    fn end_fields(&mut self, out: &[u8]) -> Result<()> {
         if let Some(watch) = &mut self.watch {
             check_key(watch, &self.changes, &self.columns)?;
             watch.row(out, &self.spans);

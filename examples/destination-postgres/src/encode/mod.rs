@@ -2,6 +2,7 @@
 //!
 //! Source: "Binary Format" of `COPY` in PostgreSQL's documentation, and the `…_recv` functions of the types.
 
+mod arrow;
 mod json;
 mod numeric;
 mod temporal;
@@ -13,6 +14,7 @@ use cdk_core::destination::columns::{Cell, NonFinite};
 
 use crate::types::PgType;
 
+pub(crate) use arrow::ArrowColumns;
 pub(crate) use temporal::of_unix_ms;
 
 /// What a COPY begins with: signature, flags, length of an extension.
@@ -31,6 +33,7 @@ pub(crate) struct Encoder {
     /// Before version 14, `numeric` has no infinity.
     has_infinite_numeric: bool,
     scratch: Vec<u8>,
+    text: String,
 }
 
 impl Encoder {
@@ -39,6 +42,7 @@ impl Encoder {
         Self {
             has_infinite_numeric: server_version >= 140_000,
             scratch: Vec::new(),
+            text: String::new(),
         }
     }
 

@@ -61,6 +61,21 @@ pub(crate) fn of_unix_ms(unix_ms: i64) -> Option<i64> {
         .then_some(micros)
 }
 
+/// Microseconds since 2000-01-01 of microseconds since 1970.
+pub(crate) fn of_unix_micros(unix_micros: i64) -> Option<i64> {
+    let micros = unix_micros.checked_sub(946_684_800_000_000)?;
+    (FIRST_TIME..END_OF_TIMES)
+        .contains(&micros)
+        .then_some(micros)
+}
+
+/// Days since 2000-01-01 of days since 1970.
+pub(crate) fn of_unix_days(unix_days: i32) -> Option<i32> {
+    let days = i64::from(unix_days) - 10_957;
+    let is_date = (FIRST_DATE..END_OF_DATES).contains(&days);
+    is_date.then(|| i32::try_from(days).ok())?
+}
+
 fn micros(text: &str, with_zone: bool) -> Option<i64> {
     match infinity(text) {
         Some(true) => return Some(i64::MAX),

@@ -4,6 +4,7 @@
     reason = "helpers of tests, where a panic is the report"
 )]
 
+mod arrow;
 mod conformance;
 mod dedup;
 mod evolution;

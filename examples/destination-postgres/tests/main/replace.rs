@@ -133,3 +133,19 @@ async fn readers_see_the_old_rows_until_the_overwrite_is_complete() {
     warehouse.complete(&stream, &[]).await;
     assert_eq!(warehouse.query("SELECT v FROM t"), ["new"]);
 }
+
+#[tokio::test]
+async fn one_schema_for_everything_is_enough() {
+    let warehouse = Warehouse::new().with(json!({"raw_data_schema": "public"}));
+    for generation in 1..4 {
+        let stream = small("overwrite_dedup").generation(generation, generation);
+        warehouse
+            .complete(&stream, &[row(1, 1, "a"), row(2, 1, "b")])
+            .await;
+        assert_eq!(warehouse.query("SELECT id, v FROM t"), ["1|b"]);
+    }
+    warehouse
+        .complete(&small("append_dedup"), &[row(3, 1, "c")])
+        .await;
+    assert_eq!(warehouse.query("SELECT id, v FROM t"), ["1|c"]);
+}
