@@ -171,6 +171,8 @@ impl MariaDbServer {
             self.folder.join("data/pid").display()
         ));
         command.arg(format!("--socket={}", self.socket().display()));
+        // A server that starts removes what looks like an older one's temporary tables, whosever they are.
+        command.arg(format!("--tmpdir={}", self.folder.display()));
         command.arg(format!("--port={}", self.port));
         command.args(SMALL).args(SERVER).args(&self.settings);
         // Not into the tests' output: a pipe of theirs would never end.
@@ -234,6 +236,7 @@ impl MariaDbBuilder {
         install
             .args(SMALL)
             .arg(format!("--datadir={}", folder.join("data").display()));
+        install.arg(format!("--tmpdir={}", folder.display()));
         succeed(install.stdin(Stdio::null()));
         let mut server = MariaDbServer {
             port: 0,
