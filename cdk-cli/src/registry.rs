@@ -30,6 +30,11 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         make: source_file::connector,
     },
     BuiltIn {
+        name: "source-mysql",
+        about: "tables of MySQL and MariaDB, by cursor or change data capture",
+        make: source_mysql::connector,
+    },
+    BuiltIn {
         name: "destination-postgres",
         about: "typed, raw and normalized tables in PostgreSQL",
         make: || destination(destination_postgres::PostgresDestination),

@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "cdk-cli",
     "source-faker",
     "source-file",
+    "source-mysql",
     "source-pokeapi",
     "source-postgres",
     "source-rest-api",

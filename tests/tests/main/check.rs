@@ -18,6 +18,13 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
                 "missing.csv",
             ),
         ],
+        "source-mysql" => vec![
+            (json!({"host": 5}), "host"),
+            (
+                json!({"host": "127.0.0.1", "port": 1, "username": "u", "database": "d"}),
+                "127.0.0.1:1",
+            ),
+        ],
         "source-postgres" => {
             let config =
                 |port| json!({"host": "127.0.0.1", "port": port, "database": "d", "username": "u"});

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Every connector the workspace builds.
-pub(crate) const CONNECTORS: [&str; 8] = [
+pub(crate) const CONNECTORS: [&str; 9] = [
     "source-faker",
     "source-file",
+    "source-mysql",
     "source-postgres",
     "destination-dev-null",
     "destination-local",
