@@ -84,10 +84,21 @@ impl PgDialect {
             table.quoted(),
             select.where_clause()
         );
+        #[cfg(feature = "arrow")]
+        let types: Vec<&str> = kinds
+            .iter()
+            .map(|(column, _)| column.type_name.as_str())
+            .collect();
         let columns = kinds
             .into_iter()
             .map(|(column, kind)| (column.name.as_str(), kind.clone()));
-        (sql, RowEncoder::new(columns, suffix))
+        let encoder = RowEncoder::new(columns, suffix);
+        #[cfg(feature = "arrow")]
+        let encoder = match suffix.is_empty() {
+            true => encoder.with_columns(&types),
+            false => encoder,
+        };
+        (sql, encoder)
     }
 }
 

@@ -10,9 +10,17 @@
 //! | [`rows`] | rows of COPY as records |
 //! | [`dialect`] | PostgreSQL for the engine of `cdk-sql` |
 //! | [`cdc`] | change data capture |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `arrow` | no | tables go as Arrow columns where the destination in the same process prefers them |
 
 pub mod catalog;
 pub mod cdc;
+#[cfg(feature = "arrow")]
+mod columns;
 pub mod connect;
 pub mod dialect;
 pub mod error;

@@ -3,6 +3,8 @@
 // The exemption of clippy.toml covers test functions only, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod cdc;
 mod config;
 mod conformance;
