@@ -109,14 +109,14 @@ pub(crate) async fn has_dependents(client: &Client, table: &TableName) -> Result
              SELECT EXISTS (SELECT FROM t WHERE relrowsecurity OR relreplident <> 'd' OR reloptions IS NOT NULL \
                             OR relispartition OR relhassubclass OR relkind <> 'r') \
                  OR EXISTS (SELECT FROM t JOIN pg_attribute a ON a.attrelid = t.oid WHERE a.attnum > 0 \
-                            AND NOT a.attisdropped AND (a.attacl IS NOT NULL OR a.atthasdef)) \
+                            AND NOT a.attisdropped AND (a.attacl IS NOT NULL OR (a.atthasdef AND a.attname <> '_airbyte_meta'))) \
                  OR EXISTS (SELECT FROM t JOIN pg_description d ON d.objoid = t.oid AND d.objsubid > 0) \
                  OR EXISTS (SELECT FROM t JOIN pg_constraint c ON t.oid IN (c.conrelid, c.confrelid)) \
                  OR EXISTS (SELECT FROM t JOIN pg_publication_rel p ON p.prrelid = t.oid) \
                  OR EXISTS (SELECT FROM t JOIN pg_depend d ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid) \
                               OR (d.refclassid = 'pg_type'::regclass AND d.refobjid = t.reltype) \
                             LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid \
-                            WHERE d.deptype <> 'i' AND NOT (c.relkind = 'i' AND starts_with(c.relname::text, $3)) \
+                            WHERE d.deptype <> 'i' AND d.classid <> 'pg_attrdef'::regclass AND NOT (c.relkind = 'i' AND starts_with(c.relname::text, $3)) \
                             IS TRUE)",
             &[&table.schema, &table.table, &KEY_INDEX],
         )

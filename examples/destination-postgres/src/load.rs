@@ -4,6 +4,8 @@ use bytes::Bytes;
 use cdk_core::destination::generation::Target;
 use cdk_core::{CommitStats, Context, RecordBatch, Result, StreamEnd, StreamLoader};
 
+use cdk_sql_postgres::tokio_postgres::Client;
+
 use crate::copy::Copy;
 use crate::layout::Layout;
 use crate::merge::{self, BATCH};
@@ -12,7 +14,7 @@ use crate::open::{OpenStream, Place};
 use crate::pool::{Lease, Pool};
 use crate::swap;
 use crate::table::Table;
-use crate::writer::Writer;
+use crate::writer::{Apart, Writer};
 
 /// Loads one stream. Rows are copied in one transaction per commit; between commits a stream holds no connection.
 #[derive(Debug)]
@@ -26,6 +28,9 @@ pub struct PostgresLoader {
     /// Bytes that the last batch became: the next one needs about as many.
     buffer_bytes: usize,
 }
+
+/// Bytes of rows with metadata of their own that are held before they are copied.
+const APART_BYTES: usize = 4 << 20;
 
 /// Rows that are under way.
 #[derive(Debug)]
@@ -57,18 +62,35 @@ impl PostgresLoader {
         self.stream.table.shape.is_deduped && !self.stream.target.is_staged()
     }
 
+    /// Where rows are copied to, as in a statement.
+    fn copied_to(&self) -> String {
+        match self.merges() {
+            true => BATCH.to_owned(),
+            false => self.stream.table.quoted(),
+        }
+    }
+
+    /// Copies the rows that bring metadata of their own. No other copy is under way.
+    async fn copy_apart(&mut self, client: &Client) -> Result<()> {
+        let Apart { bytes, rows } = self.stream.writer.take_apart();
+        if rows == 0 {
+            return Ok(());
+        }
+        let doing = self.doing();
+        let statement = Writer::copy_changed_sql(&self.stream.table, &self.copied_to());
+        let mut copy = Copy::start(client, &statement, &doing).await?;
+        copy.send(Bytes::from(bytes), rows, &doing).await?;
+        copy.finish(&doing).await
+    }
+
     async fn begin(&self) -> Result<Transaction> {
         let lease = self.pool.lease().await?;
         lease.begin().await?;
         let table = &self.stream.table;
-        let into = match self.merges() {
-            true => {
-                merge::create_batch(lease.client(), table).await?;
-                BATCH.to_owned()
-            }
-            false => table.quoted(),
-        };
-        let statement = Writer::copy_sql(table, &into);
+        if self.merges() {
+            merge::create_batch(lease.client(), table).await?;
+        }
+        let statement = self.stream.writer.copy_sql(table, &self.copied_to());
         let copy = Copy::start(lease.client(), &statement, &self.doing()).await?;
         Ok(Transaction { copy, lease })
     }
@@ -154,18 +176,28 @@ impl StreamLoader for PostgresLoader {
             self.open = Some(self.begin().await?);
         }
         let mut rows = Vec::with_capacity(self.buffer_bytes);
-        self.stream
-            .writer
-            .write(&batch, self.context.now_ms(), &mut rows)?;
+        let now_ms = self.context.now_ms();
+        let count = self.stream.writer.write(&batch, now_ms, &mut rows)?;
         self.buffer_bytes = rows.len() + rows.len() / 8;
-        let count = batch.len() as u64;
         // Its bytes are free for the next one while these travel.
         drop(batch);
         let doing = self.doing();
-        match &mut self.open {
-            Some(open) => open.copy.send(Bytes::from(rows), count, &doing).await,
-            None => Ok(()),
+        if let Some(open) = &mut self.open {
+            open.copy.send(Bytes::from(rows), count, &doing).await?;
         }
+        if self.stream.writer.apart_bytes() > APART_BYTES
+            && let Some(Transaction { copy, lease }) = self.open.take()
+        {
+            copy.finish(&doing).await?;
+            self.copy_apart(lease.client()).await?;
+            let statement = self
+                .stream
+                .writer
+                .copy_sql(&self.stream.table, &self.copied_to());
+            let copy = Copy::start(lease.client(), &statement, &doing).await?;
+            self.open = Some(Transaction { copy, lease });
+        }
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<CommitStats> {
@@ -173,6 +205,7 @@ impl StreamLoader for PostgresLoader {
             return Ok(CommitStats::default());
         };
         copy.finish(&self.doing()).await?;
+        self.copy_apart(lease.client()).await?;
         let arrived = self.stream.writer.take_arrived();
         if self.merges() {
             merge::merge(lease.client(), &self.stream.table, arrived).await?;

@@ -27,7 +27,7 @@ pub(crate) struct Arrived {
 /// Makes the temporary table.
 pub(crate) async fn create_batch(client: &Client, table: &Table) -> Result<()> {
     let create = format!(
-        "CREATE TEMP TABLE _airbyte_batch (LIKE {}) ON COMMIT DROP",
+        "CREATE TEMP TABLE _airbyte_batch (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP",
         table.quoted()
     );
     let created = client.batch_execute(&create).await;

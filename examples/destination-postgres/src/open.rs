@@ -180,6 +180,11 @@ async fn open_stream(
     let encoder = Encoder::new(server_version(client).await?);
     let meta = MetaWriter::new(stream);
     let mut writer = Writer::new(&table, columns, encoder, meta, generation.column_value());
+    if table.shape.layout == Layout::Typed
+        && table.set_default_meta(client, writer.plain_meta()).await?
+    {
+        writer.leave_out_plain_meta();
+    }
     if table.shape.layout != Layout::Typed {
         writer.start_ids_at(last_id_ms(client, &table).await? + 1);
     }

@@ -1,12 +1,13 @@
 //! A stream's table: created, and brought to the stream's schema.
 
+use cdk_core::destination::meta_columns::META;
 use cdk_core::{ConnectorError, Result};
 use cdk_sql_postgres::tokio_postgres::Client;
 
 use crate::catalog::{self, Existing};
 use crate::error::PgContext;
 use crate::layout::{Layout, Shape, TableColumn};
-use crate::names::{KEY_INDEX, TableName, list, quoted};
+use crate::names::{KEY_INDEX, TableName, list, literal, quoted};
 use crate::types::PgType;
 
 /// A table that is ready for rows.
@@ -201,6 +202,38 @@ impl Table {
             .await
             .pg(doing)?;
         row.try_get(0).pg(doing)
+    }
+
+    /// Lets `meta` be the metadata of rows that bring none: the server need not read the same JSON for every row. False
+    /// when the table is not free at this moment, since nobody should wait for that.
+    pub(crate) async fn set_default_meta(&self, client: &Client, meta: &str) -> Result<bool> {
+        let doing = || format!("setting the default metadata of table {}", self.name);
+        let select = "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid \
+                      AND a.attnum = d.adnum WHERE d.adrelid = to_regclass($1) AND a.attname = $2";
+        let found = client
+            .query_opt(select, &[&self.quoted(), &META])
+            .await
+            .pg(doing)?;
+        let found: Option<String> = match found {
+            Some(row) => row.try_get(0).pg(doing)?,
+            None => None,
+        };
+        let wanted = format!("{}::jsonb", literal(meta));
+        if found.as_deref() == Some(&wanted) {
+            return Ok(true);
+        }
+        let alter = format!(
+            "SAVEPOINT meta; SET LOCAL lock_timeout = '200ms'; ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {wanted}",
+            self.quoted(),
+            quoted(META)
+        );
+        let altered = client.batch_execute(&alter).await;
+        let end = match &altered {
+            Ok(()) => "SET LOCAL lock_timeout = '10min'; RELEASE meta",
+            Err(_) => "ROLLBACK TO meta; RELEASE meta",
+        };
+        client.batch_execute(end).await.pg(doing)?;
+        Ok(altered.is_ok())
     }
 
     /// Whether there is a unique index over the key.

@@ -30,11 +30,24 @@ pub(crate) struct Writer {
     meta: MetaWriter,
     ids: RawIds,
     generation_id: i64,
+    /// Rows whose metadata is the table's default leave it out; the others are kept apart.
+    leaves_out_meta: bool,
+    apart: Apart,
+    /// Where the row in hand begins, and how many columns it has with its metadata.
+    row_start: usize,
+    row_columns: i16,
     watch: Option<KeyWatch>,
     /// Values nulled since [`Writer::take_nulled`].
     nulled: u64,
     changes: Vec<FieldChange>,
     spans: Vec<Range<usize>>,
+}
+
+/// Rows that bring metadata of their own, for a statement of their own.
+#[derive(Debug, Default)]
+pub(crate) struct Apart {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) rows: u64,
 }
 
 impl Writer {
@@ -63,6 +76,10 @@ impl Writer {
             meta,
             ids: RawIds::new(),
             generation_id,
+            leaves_out_meta: false,
+            apart: Apart::default(),
+            row_start: 0,
+            row_columns: 0,
             watch: KeyWatch::of(table),
             nulled: 0,
             changes: Vec::new(),
@@ -75,8 +92,27 @@ impl Writer {
         self.ids.set_time(unix_ms);
     }
 
+    /// The metadata of a row that nobody changed.
+    pub(crate) fn plain_meta(&self) -> &str {
+        self.meta.plain()
+    }
+
+    /// The table's default is [`Writer::plain_meta`].
+    pub(crate) fn leave_out_plain_meta(&mut self) {
+        self.leaves_out_meta = true;
+    }
+
     /// The statement that takes the rows: `into` is the table, quoted.
-    pub(crate) fn copy_sql(table: &Table, into: &str) -> String {
+    pub(crate) fn copy_sql(&self, table: &Table, into: &str) -> String {
+        Self::copy_columns(table, into, !self.leaves_out_meta)
+    }
+
+    /// The statement that takes the rows that were kept apart.
+    pub(crate) fn copy_changed_sql(table: &Table, into: &str) -> String {
+        Self::copy_columns(table, into, true)
+    }
+
+    fn copy_columns(table: &Table, into: &str, with_meta: bool) -> String {
         let fields = table
             .shape
             .columns
@@ -97,18 +133,25 @@ impl Writer {
                 .iter()
                 .find(|column| column.role == *role)
         });
+        let own = own.filter(|column| with_meta || column.role != Role::Meta);
         let names: Vec<_> = fields.chain(own).map(|column| &column.name).collect();
         format!("COPY {into} ({}) FROM STDIN (FORMAT binary)", list(names))
     }
 
-    /// Appends all rows to `out`. `now_ms` is the time of the ids.
+    /// Appends all rows to `out`, but for those that are kept apart; returns how many. `now_ms` is the time of the ids.
     pub(crate) fn write(
         &mut self,
         batch: &RecordBatch,
         now_ms: i64,
         out: &mut Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         self.ids.set_time(now_ms);
+        let apart = self.apart.rows;
+        self.write_rows(batch, out)?;
+        Ok(batch.len() as u64 - (self.apart.rows - apart))
+    }
+
+    fn write_rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         if self.layout == Layout::Typed
             && let Rows::Arrow(rows) = batch.rows()
             && let Some(columns) = ArrowColumns::of(&self.columns, &self.types, rows.batch())
@@ -129,7 +172,7 @@ impl Writer {
             i16::try_from(self.types.len() + 4).map_err(|_| too_many_fields(&self.stream))?;
         let mut extras = rows.extras().iter().peekable();
         for at in 0..rows.len() {
-            out.extend_from_slice(&count.to_be_bytes());
+            self.begin_row(count, out);
             self.changes.clear();
             self.spans.clear();
             for (column, data_type) in self.types.iter().enumerate() {
@@ -164,7 +207,7 @@ impl Writer {
         let count = i16::try_from(fields + own).map_err(|_| too_many_fields(&self.stream))?;
         let mut cells = Vec::with_capacity(self.columns.len());
         for row in rows.iter() {
-            out.extend_from_slice(&count.to_be_bytes());
+            self.begin_row(count, out);
             match self.layout {
                 Layout::Typed => {
                     self.reader.read(row.data, &mut cells)?;
@@ -175,6 +218,35 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Begins a row of `columns` columns, that of the metadata among them.
+    fn begin_row(&mut self, columns: i16, out: &mut Vec<u8>) {
+        self.row_start = out.len();
+        self.row_columns = columns;
+        let written = columns - i16::from(self.leaves_out_meta);
+        out.extend_from_slice(&written.to_be_bytes());
+    }
+
+    /// Takes the row in hand out of `out`: it goes on among those that are kept apart.
+    fn set_apart(&mut self, out: &mut Vec<u8>) {
+        let row = out.split_off(self.row_start);
+        let rest = row.get(size_of::<i16>()..).unwrap_or_default();
+        self.apart
+            .bytes
+            .extend_from_slice(&self.row_columns.to_be_bytes());
+        self.apart.bytes.extend_from_slice(rest);
+        self.apart.rows += 1;
+    }
+
+    /// Bytes of the rows that are kept apart.
+    pub(crate) fn apart_bytes(&self) -> usize {
+        self.apart.bytes.len()
+    }
+
+    /// The rows that were kept apart since the last call.
+    pub(crate) fn take_apart(&mut self) -> Apart {
+        std::mem::take(&mut self.apart)
     }
 
     /// The fields' values; what became null is in `changes` then.
@@ -207,9 +279,17 @@ impl Writer {
         self.id_and_time(row, out)?;
         encode::bytes(out, &self.generation_id.to_be_bytes());
         if row.meta().is_none() && self.changes.is_empty() {
-            encode::plain_jsonb(out, self.meta.plain());
+            if !self.leaves_out_meta {
+                encode::plain_jsonb(out, self.meta.plain());
+            }
             return Ok(());
         }
+        let out = if self.leaves_out_meta {
+            self.set_apart(out);
+            &mut self.apart.bytes
+        } else {
+            out
+        };
         let text = self.meta.write(row, &self.columns, &self.changes)?;
         if encode::jsonb(out, text).is_err() {
             // The record brought metadata that can't be kept: what was done here still is.

@@ -398,3 +398,60 @@ async fn random_tables_arrive_as_they_were() {
         );
     }
 }
+
+#[tokio::test]
+async fn rows_with_and_without_changes_arrive_together_however_many_there_are() {
+    for mode in ["append", "append_dedup", "overwrite"] {
+        let warehouse = Warehouse::new();
+        let properties =
+            json!({"id": {"type": "integer"}, "v": {"type": "string"}, "w": {"type": "string"}});
+        let stream = StreamSpec::new("t", mode, properties).key(&["id"]);
+        let long = "x".repeat(2000);
+        // More than is held of the rows that say what changed.
+        let row = |id: i64| {
+            let v = if id % 4 == 0 { "kept" } else { "\u{0}" };
+            (1, json!({"id": id, "v": v, "w": long}))
+        };
+        let rows: Vec<_> = (0..3000).map(row).collect();
+        warehouse.complete(&stream, &rows).await;
+        let counts = "SELECT count(*), count(DISTINCT id), count(v), count(*) FILTER (WHERE _airbyte_meta->'changes' = '[]'), \
+                      count(*) FILTER (WHERE _airbyte_meta->'changes'->0->>'field' = 'v'), min(length(w)), \
+                      count(DISTINCT _airbyte_meta->>'sync_id') FROM t";
+        assert_eq!(
+            warehouse.query(counts),
+            ["3000|3000|750|750|2250|2000|1"],
+            "{mode}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_a_reader_holds_gets_its_metadata_row_by_row() {
+    let warehouse = Warehouse::new();
+    let stream = one("t", &json!({"type": "string"}));
+    warehouse.complete(&stream, &[(1, json!({"n": 1}))]).await;
+    warehouse.execute("ALTER TABLE t ALTER COLUMN _airbyte_meta DROP DEFAULT");
+    // Not waited for: it reads until its input ends.
+    let mut reader = warehouse
+        .server
+        .psql(&warehouse.database)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut statements, output) = (reader.stdin.take().unwrap(), reader.stdout.take().unwrap());
+    std::io::Write::write_all(&mut statements, b"BEGIN; SELECT count(*) FROM t;\n").unwrap();
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut first).unwrap();
+    assert_eq!(first, "1\n");
+    warehouse
+        .complete(
+            &stream,
+            &[(1, json!({"n": 2, "v": "\u{0}"})), (1, json!({"n": 3}))],
+        )
+        .await;
+    drop(statements);
+    assert!(reader.wait().unwrap().success());
+    let changes = "SELECT n, jsonb_array_length(_airbyte_meta->'changes') FROM t ORDER BY n";
+    assert_eq!(warehouse.query(changes), ["1|0", "2|1", "3|0"]);
+}
