@@ -6,8 +6,8 @@ use airbyte_protocol::ChangeReason;
 use airbyte_protocol::types::AirbyteType;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-    TimestampMicrosecondType,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, UInt32Type,
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
@@ -31,7 +31,10 @@ enum Column<'a> {
     Int16(&'a PrimitiveArray<Int16Type>),
     Int32(&'a PrimitiveArray<Int32Type>),
     Int64(&'a PrimitiveArray<Int64Type>),
+    UInt32(&'a PrimitiveArray<UInt32Type>),
+    Float32(&'a PrimitiveArray<Float32Type>),
     Float64(&'a PrimitiveArray<Float64Type>),
+    Decimal(&'a PrimitiveArray<Decimal128Type>),
     Text(&'a StringArray),
     /// Text that is JSON.
     Json(&'a StringArray, CellReader),
@@ -100,8 +103,20 @@ impl<'a> ArrowColumns<'a> {
                     }
                 }
             }
+            Some(Column::UInt32(values)) if values.is_valid(row) => {
+                Cell::Integer(values.value(row).into())
+            }
+            Some(Column::Decimal(values)) if values.is_valid(row) => {
+                let digits = values.value_as_string(row);
+                return encoder.cell(out, pg_type, &Cell::Number(&digits));
+            }
+            Some(Column::Float32(values)) if values.is_valid(row) => {
+                let value = values.value(row);
+                return float(value.into(), &value, pg_type, encoder, out);
+            }
             Some(Column::Float64(values)) if values.is_valid(row) => {
-                return float(values.value(row), pg_type, encoder, out);
+                let value = values.value(row);
+                return float(value, &value, pg_type, encoder, out);
             }
             Some(Column::Binary(values)) if values.is_valid(row) => {
                 bytes(out, values.value(row));
@@ -143,8 +158,10 @@ fn fixed<const N: usize>(
     }
 }
 
+/// Writes a float; `shown` is the same in its own precision.
 fn float(
     value: f64,
+    shown: &dyn std::fmt::LowerExp,
     pg_type: PgType,
     encoder: &mut Encoder,
     out: &mut Vec<u8>,
@@ -161,7 +178,7 @@ fn float(
     let mut text = std::mem::take(&mut encoder.text);
     text.clear();
     // The shortest text that reads back the same.
-    let written = write!(text, "{value:e}");
+    let written = write!(text, "{shown:e}");
     written.expect("writing to a string does not fail");
     let done = numeric::write(out, &text, &mut encoder.scratch);
     encoder.text = text;
@@ -196,7 +213,12 @@ impl<'a> Column<'a> {
             (DataType::Int16, _) if numbers && is_number => Self::Int16(array.as_primitive()),
             (DataType::Int32, _) if numbers && is_number => Self::Int32(array.as_primitive()),
             (DataType::Int64, _) if numbers && is_number => Self::Int64(array.as_primitive()),
+            (DataType::UInt32, _) if numbers && is_number => Self::UInt32(array.as_primitive()),
+            (DataType::Float32, PgType::Numeric) => Self::Float32(array.as_primitive()),
             (DataType::Float64, PgType::Numeric) => Self::Float64(array.as_primitive()),
+            (DataType::Decimal128(..), PgType::Numeric) if is_number => {
+                Self::Decimal(array.as_primitive())
+            }
             (DataType::Date32, PgType::Date) => Self::Date(array.as_primitive()),
             (DataType::Timestamp(TimeUnit::Microsecond, Some(_)), PgType::TimestampTz)
             | (DataType::Timestamp(TimeUnit::Microsecond, None), PgType::Timestamp) => {

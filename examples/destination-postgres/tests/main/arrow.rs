@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use airbyte_protocol::StreamDescriptor;
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array,
-    RecordBatch, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
+    Int32Array, Int64Array, RecordBatch, StringArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use cdk_core::arrow::{ArrowRows, json_field};
@@ -42,6 +43,22 @@ fn columns() -> Vec<(Field, ArrayRef)> {
                 Some(f64::NAN),
                 Some(-1.5e300),
             ])),
+        ),
+        (
+            field("single", DataType::Float32),
+            Arc::new(Float32Array::from(vec![Some(0.1), None, Some(f32::MIN)])),
+        ),
+        (
+            field("unsigned", DataType::UInt32),
+            Arc::new(UInt32Array::from(vec![Some(u32::MAX), None, Some(0)])),
+        ),
+        (
+            field("price", DataType::Decimal128(20, 2)),
+            Arc::new(
+                Decimal128Array::from(vec![Some(-5), None, Some(1_234_567_890_123_450)])
+                    .with_precision_and_scale(20, 2)
+                    .unwrap(),
+            ),
         ),
         (
             json_field("exact"),
@@ -102,7 +119,8 @@ fn stream(name: &str) -> StreamSpec {
     let time = |kind: &str| json!({"type": "string", "format": "date-time", "airbyte_type": kind});
     let properties = json!({
         "id": {"type": "integer"}, "small": {"type": "integer"}, "flag": {"type": "boolean"},
-        "number": {"type": "number"}, "exact": {"type": "number"}, "doc": {"type": "object"},
+        "number": {"type": "number"}, "single": {"type": "number"}, "unsigned": {"type": "integer"},
+        "price": {"type": "number"}, "exact": {"type": "number"}, "doc": {"type": "object"},
         "text": {"type": "string"}, "day": {"type": "string", "format": "date"},
         "at": time("timestamp_with_timezone"), "local": time("timestamp_without_timezone"),
         "tod": {"type": "string", "format": "time", "airbyte_type": "time_without_timezone"},
@@ -160,6 +178,14 @@ async fn columns_arrive_as_their_json_does() {
     assert_eq!(found.len(), 3);
     let exact = "SELECT number::text, exact::text, day::text, tod::text, bytes::text FROM a ORDER BY id DESC LIMIT 1";
     assert_eq!(warehouse.query(exact), ["NaN||||"]);
+    let prices = "SELECT price::text, single::text, unsigned FROM a ORDER BY id DESC";
+    assert_eq!(
+        warehouse.query(prices)[1..],
+        [
+            "-0.05|0.1|4294967295",
+            "12345678901234.50|-340282350000000000000000000000000000000|0"
+        ]
+    );
     let nulled = "SELECT jsonb_path_query_array(_airbyte_meta, '$.changes[*].field') FROM a ORDER BY id DESC";
     assert_eq!(
         warehouse.query(nulled),
