@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Discover(ConfiguredArgs),
     /// Read records as Airbyte protocol messages, one JSON line each
     Read(ReadArgs),
+    /// Make a new connector out of a template
+    New(Box<NewArgs>),
+    /// Make an image of a connector, without Docker
+    Image(ImageArgs),
     /// Judge a connector by the protocol's rules
     Test(Box<TestArgs>),
     /// Normalize again what syncs left in a destination, without a source
@@ -109,6 +113,114 @@ pub(crate) struct ReadArgs {
     /// Where to go on: a list of Airbyte states (JSON)
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
+}
+
+/// `cdk new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// source-http, source-sql, source-file or destination
+    pub(crate) kind: String,
+    /// Its name, as in MyCustomAPI or my-custom-api
+    pub(crate) name: String,
+    /// Make its folder in this one, instead of the current one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Base URL of the API (source-http)
+    #[arg(long, value_name = "URL", default_value = "https://api.example.com/v1")]
+    pub(crate) api_base: String,
+    /// Credentials of the API (source-http)
+    #[arg(long, value_enum, default_value_t = AuthKind::Bearer)]
+    pub(crate) auth: AuthKind,
+    /// Pages of the API (source-http)
+    #[arg(long, value_enum, default_value_t = PagesKind::Page)]
+    pub(crate) pagination: PagesKind,
+    /// Its licence, as an SPDX expression
+    #[arg(long, default_value = "MIT")]
+    pub(crate) license: String,
+    /// Take the CDK from this checkout (default: the one this program was built from, if it is there)
+    #[arg(long, value_name = "DIR", conflicts_with = "cdk_git")]
+    pub(crate) cdk_path: Option<PathBuf>,
+    /// Take the CDK from this Git repository
+    #[arg(long, value_name = "URL")]
+    pub(crate) cdk_git: Option<String>,
+}
+
+/// How an API knows who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AuthKind {
+    /// Not at all
+    None,
+    /// By a key in a header
+    ApiKey,
+    /// By a token in `Authorization`
+    Bearer,
+    /// By name and password
+    Basic,
+}
+
+impl AuthKind {
+    /// As templates know it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ApiKey => "api-key",
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+        }
+    }
+}
+
+/// How an API hands out long lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PagesKind {
+    /// In one go
+    None,
+    /// By the number of the page
+    Page,
+    /// By the number of the first record
+    Offset,
+    /// By a place that comes with each page
+    Cursor,
+}
+
+impl PagesKind {
+    /// As templates know it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Page => "page",
+            Self::Offset => "offset",
+            Self::Cursor => "cursor",
+        }
+    }
+}
+
+/// `cdk image`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    #[command(subcommand)]
+    pub(crate) verb: ImageVerb,
+}
+
+/// What to do with images.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageVerb {
+    /// Build a connector and put it into an image: an archive for `docker load`, `podman load`, `skopeo copy`
+    Build(ImageBuildArgs),
+}
+
+/// `cdk image build`.
+#[derive(Debug, Args)]
+pub(crate) struct ImageBuildArgs {
+    /// The connector's folder, with metadata.yaml
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// The program, instead of building it with cargo
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Where the archive goes (default: <folder>/target/<name>-<version>.tar); a directory gets the layout unpacked
+    #[arg(long, short, value_name = "FILE|DIR/")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `cdk test`.

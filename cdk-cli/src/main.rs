@@ -5,12 +5,14 @@ mod conformance;
 mod connection;
 mod connector;
 mod host;
+mod image;
 mod log;
 mod normalize;
 mod output;
 mod progress;
 mod references;
 mod registry;
+mod scaffold;
 mod signals;
 mod state;
 mod summary;
@@ -23,7 +25,7 @@ use std::time::Duration;
 use cdk_core::{ErrorContext, Secrets};
 use clap::Parser;
 
-use args::{Cli, Command, StateArgs, StateVerb};
+use args::{Cli, Command, ImageArgs, ImageVerb, StateArgs, StateVerb};
 use output::{Exit, Output};
 use signals::Signals;
 
@@ -69,6 +71,10 @@ async fn run(cli: &Cli, output: &Output) -> Exit {
         Command::Check(args) => connector::check(args, signals, output).await,
         Command::Discover(args) => connector::discover(args, signals, output).await,
         Command::Read(args) => connector::read(args, signals, output).await,
+        Command::New(args) => scaffold::new(args, output),
+        Command::Image(ImageArgs {
+            verb: ImageVerb::Build(args),
+        }) => image::build(args, output),
         Command::Test(args) => conformance::test(args, signals, output).await,
         Command::Normalize(args) => normalize::run(args, output).await,
         Command::State(StateArgs {

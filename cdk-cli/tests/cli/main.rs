@@ -5,9 +5,11 @@
 mod conformance;
 mod connector;
 mod file;
+mod image;
 mod normalize;
 mod output;
 mod quickstart;
+mod scaffold;
 mod signals;
 mod state;
 mod support;

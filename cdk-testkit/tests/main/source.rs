@@ -206,7 +206,7 @@ fn read(call: &Call) -> Output {
 
 fn items(call: &Call, is_incremental: bool) -> Vec<Value> {
     let states = call.state.as_ref().and_then(Value::as_array);
-    let own = states
+    let mut own = states
         .into_iter()
         .flatten()
         .filter(|state| state["stream"]["stream_descriptor"]["name"] == "items");

@@ -5,6 +5,7 @@
 )]
 
 mod check;
+mod clients;
 mod commands;
 mod conformance;
 mod http_source;
@@ -14,3 +15,4 @@ mod output;
 mod signals;
 mod spec;
 mod support;
+mod templates;

@@ -54,10 +54,13 @@ pub(super) fn forced(evidence: &Evidence) -> Value {
         if let Some(fields) = stream.as_object_mut() {
             fill(fields, &optional);
         }
-        let cursor = cursor(&stream).filter(|cursor| !cursor.is_empty());
+        let cursor = cursor(&stream);
+        // What needs a cursor of the user's choice can't be read incrementally without one.
+        let lacks_cursor = is_incremental(&stream) && cursor.is_none();
+        let cursor = cursor.filter(|cursor| !cursor.is_empty());
         json!({
             "stream": stream,
-            "sync_mode": "incremental",
+            "sync_mode": if lacks_cursor { "full_refresh" } else { "incremental" },
             "destination_sync_mode": "overwrite",
             "cursor_field": cursor,
             "primary_key": null,
