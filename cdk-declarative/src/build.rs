@@ -250,6 +250,7 @@ impl Builder {
         let given = Given {
             state: state_of(&self.state, &name),
             configured: self.configured.get(&name).cloned(),
+            is_parent: false,
         };
         self.stream(&component, given).map(Arc::new)
     }
@@ -330,6 +331,7 @@ impl ParentFactory for Builder {
         let given = Given {
             state,
             configured: None,
+            is_parent: true,
         };
         let stream = self.stream(&component, given)?;
         Ok(Arc::new(stream))

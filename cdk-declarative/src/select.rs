@@ -114,9 +114,12 @@ impl Selector {
         })
     }
 
-    /// True when records need a schema.
-    pub(crate) fn needs_schema(&self) -> bool {
-        !matches!(self.normalization, Normalization::None)
+    /// True when records pass as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.filter.is_none()
+            && self.transformations.is_empty()
+            && self.client_side.is_none()
+            && matches!(self.normalization, Normalization::None)
     }
 
     /// Begins with a response.
@@ -266,7 +269,8 @@ impl Page {
         self.count
     }
 
-    fn next(&mut self) -> Result<Option<Record>> {
+    /// The next record as it was extracted.
+    pub(crate) fn next(&mut self) -> Result<Option<Record>> {
         let next = match &mut self.extracted {
             Extracted::Slices(slices) => {
                 let range = slices.ranges.next();

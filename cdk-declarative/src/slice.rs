@@ -1,7 +1,7 @@
 //! A slice of a stream: what one partition covers, as components and templates see it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cdk_core::Result;
 use futures::stream::BoxStream;
@@ -11,13 +11,22 @@ use serde_json::{Map, Value};
 ///
 /// Templates see partition and window as one object; [`StreamSlice::extra_fields`] are kept beside it and never take
 /// part in state.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct StreamSlice {
     partition: Map<String, Value>,
     cursor: Map<String, Value>,
     extra: Map<String, Value>,
     /// Partition and window together.
     all: Value,
+    /// The partition as text, once it was asked for.
+    key: OnceLock<String>,
+}
+
+impl PartialEq for StreamSlice {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.partition, &self.cursor, &self.extra)
+            == (&other.partition, &other.cursor, &other.extra)
+    }
 }
 
 impl StreamSlice {
@@ -34,6 +43,7 @@ impl StreamSlice {
             cursor,
             extra: Map::new(),
             all: Value::Object(all),
+            key: OnceLock::new(),
         }
     }
 
@@ -47,6 +57,11 @@ impl StreamSlice {
     /// Which part of the stream; what state is kept by.
     pub fn partition(&self) -> &Map<String, Value> {
         &self.partition
+    }
+
+    /// The partition as text, whatever the order of its keys.
+    pub(crate) fn partition_key(&self, write: impl FnOnce(&Map<String, Value>) -> String) -> &str {
+        self.key.get_or_init(|| write(&self.partition))
     }
 
     /// The cursor's window.

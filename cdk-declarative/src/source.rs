@@ -300,6 +300,12 @@ fn without_types(auth: &mut Value) {
         map.retain(|key, value| key != "type" && key != "$parameters" && !value.is_null());
         if let Some(Value::Object(oauth)) = map.get_mut("oauth_config_specification") {
             oauth.retain(|key, value| key != "type" && key != "$parameters" && !value.is_null());
+            if let Some(Value::Object(input)) = oauth.get_mut("oauth_connector_input_specification")
+            {
+                input
+                    .entry("scopes_join_strategy")
+                    .or_insert_with(|| "space".into());
+            }
         }
     }
 }

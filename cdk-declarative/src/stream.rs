@@ -55,6 +55,8 @@ pub(crate) struct Given {
     pub(crate) state: Option<Value>,
     /// Its entry in the configured catalog.
     pub(crate) configured: Option<Arc<cdk_core::protocol::ConfiguredAirbyteStream>>,
+    /// True when it is read for its children only.
+    pub(crate) is_parent: bool,
 }
 
 impl DeclarativeStream {
@@ -107,14 +109,18 @@ impl DeclarativeStream {
                 settings,
                 host,
             )?)),
-            _ => Retriever::Simple(Arc::new(SimpleRetriever::build(
-                &retriever,
-                name,
-                transformations,
-                Some(settings),
-                schema.as_ref(),
-                host,
-            )?)),
+            _ => {
+                let mut simple = SimpleRetriever::build(
+                    &retriever,
+                    name,
+                    transformations,
+                    Some(settings),
+                    schema.as_ref(),
+                    host,
+                )?;
+                simple.requester.reports_status = !given.is_parent;
+                Retriever::Simple(Arc::new(simple))
+            }
         };
         let uploader = component.child("file_uploader")?;
         let cursor = component.child("incremental_sync")?;

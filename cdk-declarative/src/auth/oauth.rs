@@ -357,7 +357,10 @@ impl OAuth {
             fields.insert(self.names.client_secret.text(&scope)?, secret);
         }
         let refresh_token = match &self.updater {
-            Some(updater) => dpath::get(&config, &updater.refresh_token).cloned(),
+            Some(updater) => {
+                let kept = dpath::get(&config, &updater.refresh_token).cloned();
+                Some(kept.unwrap_or_else(|| "".into()))
+            }
             None => match &self.refresh_token {
                 Some(token) => Some(token.text(&scope)?.into()),
                 None => None,
@@ -385,7 +388,9 @@ impl OAuth {
             (Some(template), _) => template.eval(&self.host.scope(&config)),
             (None, Some(_)) => {
                 let path = ["credentials".to_owned(), key.to_owned()];
-                Ok(dpath::get(&config, &path).cloned().unwrap_or(Value::Null))
+                Ok(dpath::get(&config, &path)
+                    .cloned()
+                    .unwrap_or_else(|| "".into()))
             }
             (None, None) => Ok(Value::Null),
         }

@@ -39,6 +39,8 @@ pub(crate) struct Requester {
     pub(super) auth: Authenticator,
     pub(super) errors: ErrorHandler,
     pub(super) is_cached: bool,
+    /// Waits for rate limits are reported as the stream's status. Not for a stream that is only read as a parent.
+    pub(crate) reports_status: bool,
 }
 
 impl std::fmt::Debug for Requester {
@@ -107,9 +109,10 @@ impl Requester {
             headers: Inputs::build(component, "request_headers")?,
             body: Body::build(component)?,
             properties_key: properties_key(component),
-            auth: Authenticator::build(component.child("authenticator")?.as_ref(), name, host)?,
+            auth: authenticator(component, name, host)?,
             errors: ErrorHandler::build(handler.as_ref(), &scope, host.registry())?,
             is_cached: component.flag("use_cache", false)? && host.limits.is_none(),
+            reports_status: true,
         })
     }
 
@@ -225,6 +228,34 @@ impl Requester {
         )?;
         request.body = body(&self.method, data, json)?;
         Ok(request)
+    }
+}
+
+/// The authenticator; the legacy one for session tokens logs in at the requester's own URL.
+fn authenticator(component: &Component<'_>, name: &str, host: &Arc<Host>) -> Result<Authenticator> {
+    let Some(own) = component.child("authenticator")? else {
+        return Ok(Authenticator::None);
+    };
+    let url = component.get("url_base").or_else(|| component.get("url"));
+    let mut definition = Value::Object(own.fields().clone());
+    if let Some(url) = url {
+        set_api_url(&mut definition, url);
+    }
+    let own = Component::new(&definition, own.path())?;
+    Authenticator::build(Some(&own), name, host)
+}
+
+fn set_api_url(authenticator: &mut Value, url: &Value) {
+    let Value::Object(fields) = authenticator else {
+        return;
+    };
+    if fields.get("type").and_then(Value::as_str) == Some("LegacySessionTokenAuthenticator") {
+        fields.insert("api_url".to_owned(), url.clone());
+    }
+    if let Some(Value::Object(choices)) = fields.get_mut("authenticators") {
+        choices
+            .values_mut()
+            .for_each(|choice| set_api_url(choice, url));
     }
 }
 

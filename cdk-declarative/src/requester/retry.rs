@@ -74,7 +74,7 @@ impl Requester {
                         .map(Sent::Response)
                         .map_err(|error| unanswered(&shown, error));
                 }
-                ResponseAction::RateLimited => self.report_rate_limit()?,
+                ResponseAction::RateLimited if self.reports_status => self.report_rate_limit()?,
                 ResponseAction::RefreshTokenThenRetry => self.refresh(&mut tries).await?,
                 _ => {}
             }

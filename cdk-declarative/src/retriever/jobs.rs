@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use cdk_core::protocol::FailureType;
 use cdk_core::{ConnectorError, Result};
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::instrument::WithSubscriber;
 
 use crate::component::Component;
 use crate::decoder::Decoder;
@@ -145,18 +147,30 @@ impl AsyncRetriever {
     ) -> BoxStream<'static, Result<Arc<StreamSlice>>> {
         let budget = self.host.jobs.available_permits().max(1);
         let this = Arc::clone(&self);
-        let runs = slices.map(move |slice| Arc::clone(&this).run(slice));
+        // Each job is a task of its own: it goes on, and gives its place back, also while nobody waits for it.
+        let runs = slices.map(move |slice| {
+            let run = Arc::clone(&this).run(slice).with_current_subscriber();
+            let task = AbortOnDropHandle::new(tokio::spawn(run));
+            task.map(|ended| {
+                ended.unwrap_or_else(|error| {
+                    Err(
+                        ConnectorError::system("A job crashed. This is a bug of the connector.")
+                            .caused_by(error),
+                    )
+                })
+            })
+        });
         let mut runs = runs.buffer_unordered(budget);
         feed(move |mut out| async move {
             let mut failed = None;
             while let Some(run) = runs.next().await {
                 match run {
-                    Ok(Some(slice)) => drop(out.send(Ok(slice)).await),
+                    Ok(Some(slice)) => out.send(Ok(slice)).await,
                     Ok(None) => {}
                     Err(error)
                         if error.failure_type() == FailureType::ConfigError || error.is_stop() =>
                     {
-                        return drop(out.send(Err(error)).await);
+                        return out.send(Err(error)).await;
                     }
                     Err(error) => {
                         tracing::warn!("A job of stream {} failed: {error}", self.name);

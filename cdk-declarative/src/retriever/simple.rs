@@ -230,6 +230,9 @@ pub(crate) struct Pager {
 
 /// A page that is being read.
 struct OpenPage {
+    /// What templates see, as it was when the page came.
+    config: Arc<Value>,
+    token: Value,
     response: PageResponse,
     page: Page,
     emitted: usize,
@@ -284,12 +287,12 @@ impl Pager {
         let Some(open) = &mut self.page else {
             return Ok(None);
         };
-        let host = &self.retriever.host;
-        let config = host.config();
-        let token = token_context(self.token.as_ref());
-        let scope = host.scope(&config);
+        if self.retriever.selector.is_plain() {
+            return open.page.next();
+        }
+        let scope = self.retriever.host.scope(&open.config);
         let scope = scope.of_slice(&self.slice);
-        let scope = scope.with("next_page_token", &token);
+        let scope = scope.with("next_page_token", &open.token);
         let schema = self.schema.as_deref();
         self.retriever
             .selector
@@ -339,6 +342,8 @@ impl Pager {
         self.pages += 1;
         let page = self.retriever.selector.select(&response)?;
         self.page = Some(OpenPage {
+            config: self.retriever.host.config(),
+            token: token_context(self.token.as_ref()),
             response,
             page,
             emitted: 0,

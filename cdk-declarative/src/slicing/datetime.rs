@@ -109,7 +109,7 @@ impl Windows {
             clock: Arc::clone(&host.clock),
             host: Arc::clone(host),
             step: span("step")?,
-            granularity: span("cursor_granularity")?,
+            granularity: span("cursor_granularity")?.filter(|span| !span.is_zero()),
             lookback: span("lookback_window")?.filter(|span| !span.is_zero()),
             start_field: text("partition_field_start")?.unwrap_or_else(|| "start_time".to_owned()),
             end_field: text("partition_field_end")?.unwrap_or_else(|| "end_time".to_owned()),

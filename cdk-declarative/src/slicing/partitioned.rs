@@ -109,7 +109,14 @@ impl Partitioned {
     async fn feed(self: Arc<Self>, mut out: Out<Result<Arc<StreamSlice>>>) {
         self.lock().started = Some(Instant::now());
         let mut partitions = Arc::clone(&self.router).partitions();
-        while let Some(routed) = partitions.next().await {
+        // A partition is begun when the next one is found, as in the reference: that is when its parents' state is
+        // known.
+        let mut held = partitions.next().await;
+        while let Some(routed) = held {
+            held = match routed.is_ok() {
+                true => partitions.next().await,
+                false => None,
+            };
             let slices = match routed.and_then(|routed| self.begin(&routed)) {
                 Ok(slices) => slices,
                 Err(error) => {
@@ -118,9 +125,7 @@ impl Partitioned {
                 }
             };
             for slice in slices {
-                if !out.send(Ok(Arc::new(slice))).await {
-                    return;
-                }
+                out.send(Ok(Arc::new(slice))).await;
             }
         }
     }
@@ -317,7 +322,7 @@ impl Cursor for Partitioned {
         inner.has_data = true;
         inner.reach(written);
         if !inner.is_global
-            && let Some(progress) = inner.positions.get_mut(&key(slice.partition()))
+            && let Some(progress) = inner.positions.get_mut(slice.partition_key(key))
         {
             progress.observe(self.windows.key(slice), point);
         }
@@ -330,7 +335,7 @@ impl Cursor for Partitioned {
         let inner = self.lock();
         let own = match inner.is_global {
             true => None,
-            false => inner.positions.get(&key(slice.partition())),
+            false => inner.positions.get(slice.partition_key(key)),
         };
         let (start, lookback) = match own {
             Some(progress) => (progress.intervals.start, progress.lookback),
@@ -344,7 +349,7 @@ impl Cursor for Partitioned {
     }
 
     fn close(&self, slice: &StreamSlice) -> Result<()> {
-        let key = key(slice.partition());
+        let key = slice.partition_key(key).to_owned();
         let mut inner = self.lock();
         let Some(open) = inner.open.get_mut(&key) else {
             return Ok(());
@@ -415,7 +420,7 @@ impl Cursor for Partitioned {
 
     fn shortened(&self, slice: &StreamSlice) -> Result<StreamSlice> {
         let inner = self.lock();
-        let progress = inner.positions.get(&key(slice.partition()));
+        let progress = inner.positions.get(slice.partition_key(key));
         let recent = progress.and_then(|progress| progress.recent(self.windows.key(slice)));
         drop(inner);
         Ok(self.windows.shortened(slice, recent))

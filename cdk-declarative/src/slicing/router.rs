@@ -203,9 +203,7 @@ impl Router {
             combined = next;
         }
         for routed in combined {
-            if !out.send(Ok(routed)).await {
-                return;
-            }
+            out.send(Ok(routed)).await;
         }
     }
 
@@ -242,8 +240,8 @@ impl Router {
                 continue;
             }
             group.push(routed);
-            if group.len() == *size && !out.send(Ok(grouped(&std::mem::take(&mut group)))).await {
-                return;
+            if group.len() == *size {
+                out.send(Ok(grouped(&std::mem::take(&mut group)))).await;
             }
         }
         if !group.is_empty() {
@@ -278,9 +276,7 @@ impl Router {
                 }
                 routed.extra.extend(std::mem::take(&mut routed.partition));
                 routed.partition.insert(key.clone(), value);
-                if !out.send(Ok(routed)).await {
-                    return;
-                }
+                out.send(Ok(routed)).await;
             }
         }
     }
@@ -482,25 +478,23 @@ impl Parent {
         let is_any = all.iter().any(|parent| parent.is_incremental);
         let mut state = parents(is_any);
         let mut slices = Arc::clone(&self.stream).slices();
-        while let Some(slice) = slices.next().await {
-            let slice = slice?;
+        // As in the reference, a slice is read once the next one is known.
+        let mut ahead = slices.next().await.transpose()?;
+        while let Some(slice) = ahead {
+            ahead = slices.next().await.transpose()?;
             let mut records = Arc::clone(&self.stream).read(Arc::clone(&slice));
             let mut held: Option<Routed> = None;
             while let Some(record) = records.next().await {
                 let next = self.routed(&record?, &slice, &state);
-                if let Some(routed) = std::mem::replace(&mut held, next)
-                    && !out.send(Ok(routed)).await
-                {
-                    return Ok(());
+                if let Some(routed) = std::mem::replace(&mut held, next) {
+                    out.send(Ok(routed)).await;
                 }
             }
             cursor.close(&slice)?;
             state = parents(is_any);
             if let Some(mut routed) = held {
                 routed.parents = Some(Arc::clone(&state));
-                if !out.send(Ok(routed)).await {
-                    return Ok(());
-                }
+                out.send(Ok(routed)).await;
             }
         }
         cursor.finish();
