@@ -28,6 +28,9 @@ type Change = Arc<dyn Fn(&mut Map<String, Value>, &Slice) -> Result<bool> + Send
 /// Bodies up to this size are read before their records are emitted; longer ones are decoded on their way.
 const PAGE_BYTES: usize = 4 << 20;
 
+/// A page that was read: its head and its records.
+pub(super) type Page = (PageHead, Vec<Records>);
+
 /// One stream of an API.
 ///
 /// ```no_run
@@ -72,7 +75,7 @@ pub struct HttpStream {
     pub(super) latest: Arc<Latest>,
     pub(super) outstanding: Arc<Outstanding>,
     /// The first page, when it was read to learn the schema.
-    pub(super) primed: Arc<Mutex<Option<(PageHead, Vec<Records>)>>>,
+    pub(super) primed: Arc<Mutex<Option<Page>>>,
 }
 
 impl HttpStream {

@@ -16,6 +16,7 @@ use crate::decode::{Decode, DecodeError, DecodeErrorKind, Records};
 use crate::request::Request;
 use crate::response::Response;
 use crate::stream::check_page::{failed_in_body, hash_of, undecodable};
+use crate::stream::describe::Page;
 use crate::stream::{HttpStream, Slice};
 
 /// A page that ends in the middle is asked for so often.
@@ -136,7 +137,7 @@ impl HttpStream {
     }
 
     /// The page of `request`, if it was read before the stream was.
-    fn take_primed(&self, request: &Request) -> Option<(PageHead, Vec<Records>)> {
+    fn take_primed(&self, request: &Request) -> Option<Page> {
         let mut primed = self.primed.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |(head, _): &mut (PageHead, Vec<Records>)| {
             head.request.method == request.method && head.request.url == request.url
