@@ -129,7 +129,7 @@ pub trait CustomSchemaLoader: Send + Sync {
 type Factory<T> = Arc<dyn Fn(&Component<'_>) -> Result<Arc<T>> + Send + Sync>;
 
 macro_rules! registry {
-    ($($(#[$doc:meta])* $field:ident, $with:ident, $kind:literal, $trait:ident;)*) => {
+    ($($(#[$doc:meta])* $field:ident, $with:ident, $trait:ident;)*) => {
         /// Factories of custom components by name.
         #[derive(Clone, Default)]
         pub struct Registry {
@@ -153,39 +153,31 @@ macro_rules! registry {
                     factory.ok_or_else(|| self.missing(component))?(component)
                 }
             )*
-
-            /// True when the factory that a custom component needs is registered.
-            pub(crate) fn knows(&self, component: &Component<'_>) -> bool {
-                match component.kind() {
-                    $($kind => find(&self.$field, component).is_some(),)*
-                    kind => !kind.starts_with("Custom"),
-                }
-            }
         }
     };
 }
 
 registry! {
     /// Registers a `CustomAuthenticator`.
-    authenticator, with_authenticator, "CustomAuthenticator", CustomAuthenticator;
+    authenticator, with_authenticator, CustomAuthenticator;
     /// Registers a `CustomRecordExtractor`.
-    extractor, with_extractor, "CustomRecordExtractor", CustomExtractor;
+    extractor, with_extractor, CustomExtractor;
     /// Registers a `CustomDecoder`.
-    decoder, with_decoder, "CustomDecoder", CustomDecoder;
+    decoder, with_decoder, CustomDecoder;
     /// Registers a `CustomRecordFilter`.
-    filter, with_filter, "CustomRecordFilter", CustomFilter;
+    filter, with_filter, CustomFilter;
     /// Registers a `CustomTransformation`.
-    transformation, with_transformation, "CustomTransformation", CustomTransformation;
+    transformation, with_transformation, CustomTransformation;
     /// Registers a `CustomSchemaNormalization`.
-    normalization, with_normalization, "CustomSchemaNormalization", CustomNormalization;
+    normalization, with_normalization, CustomNormalization;
     /// Registers a `CustomPaginationStrategy`.
-    pagination, with_pagination, "CustomPaginationStrategy", CustomPagination;
+    pagination, with_pagination, CustomPagination;
     /// Registers a `CustomErrorHandler`.
-    error_handler, with_error_handler, "CustomErrorHandler", CustomErrorHandler;
+    error_handler, with_error_handler, CustomErrorHandler;
     /// Registers a `CustomBackoffStrategy`.
-    backoff, with_backoff, "CustomBackoffStrategy", CustomBackoff;
+    backoff, with_backoff, CustomBackoff;
     /// Registers a `CustomSchemaLoader`.
-    schema_loader, with_schema_loader, "CustomSchemaLoader", CustomSchemaLoader;
+    schema_loader, with_schema_loader, CustomSchemaLoader;
 }
 
 impl fmt::Debug for Registry {

@@ -35,3 +35,4 @@ pub mod words;
 pub mod yaml;
 
 pub use source::{INJECTED_MANIFEST, ManifestSource};
+pub use test_read::Limits;

@@ -92,21 +92,6 @@ pub(crate) fn without_nulls(object: &str) -> Cow<'_, str> {
     }
 }
 
-/// The members of an object: key text with quotes, and value text.
-pub(crate) fn members(object: &str) -> Option<Vec<(&str, &str)>> {
-    let mut scan = Scan::new(object);
-    scan.space();
-    let mut all = Vec::new();
-    scan.members(|scan, name| {
-        let start = scan.at;
-        scan.skip()?;
-        all.push((name.quoted, &object[start..scan.at]));
-        Ok(())
-    })
-    .ok()?;
-    Some(all)
-}
-
 /// A member's name as it stands in the text.
 #[derive(Clone, Copy)]
 struct Name<'a> {

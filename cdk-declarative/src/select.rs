@@ -256,14 +256,6 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// A page that has no records.
-    pub(crate) fn empty() -> Self {
-        Self {
-            extracted: Extracted::Trees(Box::new(std::iter::empty())),
-            count: 0,
-        }
-    }
-
     /// Records that the extractor found so far.
     pub(crate) fn count(&self) -> usize {
         self.count

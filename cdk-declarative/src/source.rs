@@ -26,7 +26,7 @@ use crate::manifest::Manifest;
 use crate::requester::budget;
 use crate::stream::{DeclarativeStream, RunningStream};
 use crate::template::{Scope, Template};
-use crate::test_read::{Limits, Recorder};
+use crate::test_read::{self, Limits, Recorder};
 use crate::time;
 
 /// The key of a config that holds the manifest, for connectors without one of their own.
@@ -113,6 +113,34 @@ impl ManifestSource {
     pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
         self.timer = Some(timer);
         self
+    }
+
+    /// Reads a little of one stream and tells what went over the wire: for building manifests.
+    ///
+    /// Requests are not repeated and answers not kept. The result is an object with `slices`, each with its `slice`,
+    /// `records` and `exchanges` (request, status, headers, body), the `state` after the last one, and
+    /// `limit_reached`. An error of the stream is in `error`, beside what was read before.
+    pub async fn test_read(
+        &self,
+        config: &Value,
+        stream: &str,
+        limits: Limits,
+        context: &Context,
+    ) -> Result<Value> {
+        let recorder = Arc::new(Recorder::default());
+        let prepared = self
+            .prepare(config, context, Some(limits), Some(Arc::clone(&recorder)))
+            .await?;
+        let streams = prepared.streams(Builder::new(&prepared.host)).await?;
+        let found = streams.iter().find(|at| at.name() == stream);
+        let found = found.ok_or_else(|| {
+            let known: Vec<&str> = streams.iter().map(|stream| stream.name()).collect();
+            ConnectorError::config(format!(
+                "The manifest has no stream `{stream}`. Those it has: {}.",
+                known.join(", ")
+            ))
+        })?;
+        Ok(test_read::run(found, &recorder, limits).await)
     }
 
     fn manifest_of(&self, config: Option<&Value>) -> Result<Arc<Manifest>> {

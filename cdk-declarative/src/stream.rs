@@ -100,7 +100,7 @@ impl DeclarativeStream {
         let schema = given
             .configured
             .as_ref()
-            .map(|configured| Value::from(configured.stream.json_schema.clone()));
+            .map(|configured| configured.stream.json_schema.clone());
         let retriever = match retriever.kind() {
             "AsyncRetriever" => Retriever::Async(Arc::new(AsyncRetriever::build(
                 &retriever,
@@ -213,7 +213,7 @@ impl DeclarativeStream {
         Ok(())
     }
 
-    /// The first record of the first slice, for [`DeclarativeStream::is_available`] and test reads.
+    /// The slices, for test reads.
     pub(crate) fn test_slices(&self) -> BoxStream<'static, Result<Arc<StreamSlice>>> {
         self.slices_to_read()
     }
@@ -364,9 +364,4 @@ impl Stream for RunningStream {
             .system_error("The state could not be written as JSON.")?;
         Ok(Some(state))
     }
-}
-
-/// A stream that is absent from the catalog's point of view.
-pub(crate) fn unknown(name: &str) -> ConnectorError {
-    ConnectorError::config(format!("The manifest has no stream `{name}`."))
 }

@@ -146,7 +146,8 @@ impl OAuth {
         if uses_assertion && self.assertion.is_none() {
             return Err(component.error("`use_profile_assertion` needs a `profile_assertion`."));
         }
-        if !uses_assertion && !(has("client_id") && has("client_secret")) {
+        let has_credentials = has("client_id") && has("client_secret");
+        if !uses_assertion && !has_credentials {
             return Err(component.error("`client_id` and `client_secret` are needed."));
         }
         let config = self.host.config();

@@ -39,8 +39,8 @@ impl CsvDecoder {
         })
     }
 
-    pub(super) fn decode(&self, body: Bytes) -> Result<Documents> {
-        let text = self.encoding.text(&body).into_owned();
+    pub(super) fn decode(&self, body: &Bytes) -> Result<Documents> {
+        let text = self.encoding.text(body).into_owned();
         let mut reader = ::csv::ReaderBuilder::new()
             .delimiter(self.delimiter)
             .flexible(true)

@@ -63,8 +63,8 @@ impl JsonItems {
         })
     }
 
-    pub(super) fn decode(&self, body: Bytes) -> Result<Documents> {
-        let text = self.encoding.text(&body).into_owned();
+    pub(super) fn decode(&self, body: &Bytes) -> Result<Documents> {
+        let text = self.encoding.text(body).into_owned();
         let found = raw_json::find(&text, &self.path).map_err(|at| {
             wrong_shape("A response is not valid JSON.").with_internal(format!("at byte {}", at.0))
         })?;

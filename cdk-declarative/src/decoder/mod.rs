@@ -109,12 +109,12 @@ impl Decoder {
         Ok(match self {
             Self::Json => Documents::Text(body),
             Self::JsonLines { encoding } => json::lines(body, encoding),
-            Self::JsonItems(items) => items.decode(body)?,
+            Self::JsonItems(items) => items.decode(&body)?,
             Self::Lines => Documents::each(lines_of(body).map(|line| {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 Ok(serde_json::json!({ "record": line }))
             })),
-            Self::Csv(decoder) => decoder.decode(body)?,
+            Self::Csv(decoder) => decoder.decode(&body)?,
             Self::Xml => Documents::each(std::iter::once(Ok(xml::decode(&body)))),
             Self::Gzip(inner) => inner.decode(gunzip(body)?)?,
             Self::Zip(inner) => unzip(inner, &body)?,

@@ -59,6 +59,7 @@ enum Body {
 
 /// How a request ended that did not fail.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Short-lived, and nearly always the large one.
 pub(crate) enum Sent {
     /// An answer; not necessarily a good one.
     Response(PageResponse),
@@ -259,21 +260,18 @@ fn set_api_url(authenticator: &mut Value, url: &Value) {
     }
 }
 
+type Then<'a, T> = Box<dyn FnOnce(&Scope<'_>) -> Result<T> + 'a>;
+
 /// Calls `then` with what rides along with a slice as variables.
 fn with_all<T>(
     scope: &Scope<'_>,
     extra: &[(&String, &Value)],
     then: impl FnOnce(&Scope<'_>) -> Result<T>,
 ) -> Result<T> {
-    let then: Box<dyn FnOnce(&Scope<'_>) -> Result<T> + '_> = Box::new(then);
-    with_each(scope, extra, then)
+    with_each(scope, extra, Box::new(then))
 }
 
-fn with_each<T>(
-    scope: &Scope<'_>,
-    extra: &[(&String, &Value)],
-    then: Box<dyn FnOnce(&Scope<'_>) -> Result<T> + '_>,
-) -> Result<T> {
+fn with_each<T>(scope: &Scope<'_>, extra: &[(&String, &Value)], then: Then<'_, T>) -> Result<T> {
     match extra.split_first() {
         None => then(scope),
         Some(((name, value), rest)) => with_each(&scope.with(name, value), rest, then),

@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value)] // So that a call may say `json!({…})`.
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }

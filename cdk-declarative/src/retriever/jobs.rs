@@ -344,6 +344,7 @@ impl AsyncRetriever {
     }
 }
 
+#[allow(clippy::large_enum_variant)] // One per job.
 enum Attempt {
     Done(StreamSlice),
     Skipped,

@@ -96,7 +96,7 @@ impl DynamicLoader {
 
     fn property(&self, field: &Value) -> Result<(String, Value)> {
         let Some(Value::String(key)) = dpath::get(field, &self.key) else {
-            return Err(self.wrong(format!("a field has no name at `{}`", self.key.join("."))));
+            return Err(self.wrong(&format!("a field has no name at `{}`", self.key.join("."))));
         };
         let given = self.kind.as_ref().and_then(|path| dpath::get(field, path));
         let given = given.cloned().unwrap_or_else(|| "string".into());
@@ -165,7 +165,7 @@ impl DynamicLoader {
             "object" => json!({"type": ["null", "object"]}),
             _ => {
                 let shown = python_text(name);
-                return Err(self.wrong(format!(
+                return Err(self.wrong(&format!(
                     "`{shown}` is no type of a field; map it to one in `types_mapping`"
                 )));
             }
@@ -199,7 +199,7 @@ impl DynamicLoader {
         Ok(properties)
     }
 
-    fn wrong(&self, problem: String) -> ConnectorError {
+    fn wrong(&self, problem: &str) -> ConnectorError {
         ConnectorError::system(format!(
             "DynamicSchemaLoader at `{}`: {problem}.",
             self.place

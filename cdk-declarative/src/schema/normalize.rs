@@ -176,6 +176,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value)] // So that a call may say `json!({…})`.
     fn cast(value: Value, schema: Value) -> Value {
         let mut record = json!({ "x": value });
         normalize(&mut record, &json!({"properties": {"x": schema}}));

@@ -57,7 +57,7 @@ pub(crate) fn build(
         Some(sync) => {
             is_data_feed = sync.flag("is_data_feed", false)?;
             is_client_side = sync.flag("is_client_side_incremental", false)?;
-            incremental(sync, name, given, state, router, host)?
+            incremental(sync, name, given, state.as_ref(), router, host)?
         }
     };
     if is_lazy
@@ -84,7 +84,7 @@ fn incremental(
     sync: &Component<'_>,
     name: &str,
     given: &Given,
-    state: Option<Value>,
+    state: Option<&Value>,
     router: Option<Router>,
     host: &Arc<Host>,
 ) -> Result<Arc<dyn Cursor>> {
@@ -94,20 +94,13 @@ fn incremental(
             let windows = Arc::new(datetime::Windows::build(sync, field, host)?);
             match router {
                 None => Ok(Arc::new(datetime::DatetimeCursor::new(
-                    windows,
-                    name,
-                    state.as_ref(),
+                    windows, name, state,
                 )?)),
                 Some(router) => {
                     let is_global =
                         router.forces_global() || sync.flag("global_substream_cursor", false)?;
                     let cursor = partitioned::Partitioned::new(
-                        windows,
-                        router,
-                        name,
-                        state.as_ref(),
-                        is_global,
-                        host,
+                        windows, router, name, state, is_global, host,
                     )?;
                     Ok(Arc::new(cursor))
                 }
@@ -118,10 +111,7 @@ fn incremental(
                 return Err(sync.error("this cursor can't be used with a partition router."));
             }
             Ok(Arc::new(count::CountCursor::build(
-                sync,
-                field,
-                state.as_ref(),
-                host,
+                sync, field, state, host,
             )?))
         }
         other => Err(sync.error(format!(

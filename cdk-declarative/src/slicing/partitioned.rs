@@ -31,6 +31,9 @@ pub(super) struct Partitioned {
     inner: Mutex<Inner>,
 }
 
+/// None for routers without parents.
+type ParentState = Option<Arc<Map<String, Value>>>;
+
 struct Inner {
     is_global: bool,
     /// By partition, oldest first.
@@ -47,7 +50,7 @@ struct Inner {
     new_global: Option<String>,
     lookback_seconds: i64,
     /// States of the parents, each with the partition it was found with.
-    found_parents: VecDeque<(u64, Option<Arc<Map<String, Value>>>)>,
+    found_parents: VecDeque<(u64, ParentState)>,
     parents: Option<Map<String, Value>>,
     started: Option<Instant>,
     has_data: bool,
