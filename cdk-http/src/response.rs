@@ -105,12 +105,17 @@ impl ResponseBody {
 
     /// The rest of the body, if it is not longer than `limit`.
     pub async fn bytes(&mut self, limit: usize) -> Result<Result<Bytes, TooLong>, TransportError> {
-        let (start, is_whole) = self.start(limit).await?;
+        let (start, is_whole) = self.start(limit, 0).await?;
         Ok(if is_whole { Ok(start) } else { Err(TooLong) })
     }
 
-    /// Reads until the end, or until more than `limit` bytes are there; says whether it was the end.
-    pub async fn start(&mut self, limit: usize) -> Result<(Bytes, bool), TransportError> {
+    /// Reads until the end, or until more than `limit` bytes are there; says whether it was the end. `expected` bytes are
+    /// likely to come.
+    pub async fn start(
+        &mut self,
+        limit: usize,
+        expected: usize,
+    ) -> Result<(Bytes, bool), TransportError> {
         let Some(first) = self.chunk().await? else {
             return Ok((Bytes::new(), true));
         };
@@ -120,7 +125,8 @@ impl ResponseBody {
         let Some(second) = self.chunk().await? else {
             return Ok((first, true));
         };
-        let mut all = BytesMut::with_capacity(4 * (first.len() + second.len()));
+        let came = first.len() + second.len();
+        let mut all = BytesMut::with_capacity(expected.min(limit).max(2 * came));
         all.extend_from_slice(&first);
         all.extend_from_slice(&second);
         while all.len() <= limit {

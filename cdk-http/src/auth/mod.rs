@@ -2,6 +2,7 @@
 
 mod jwt;
 mod oauth;
+mod rotating;
 mod session;
 mod sigv4;
 mod simple;
@@ -20,6 +21,7 @@ use crate::request::Request;
 
 pub use jwt::Jwt;
 pub use oauth::{OAuth, OAuthNames, RefusedTokens, TokenSet, TokenStore};
+pub use rotating::RotatingTokens;
 pub use session::SessionLogin;
 pub use sigv4::AwsSigV4;
 pub use simple::{ApiKey, Basic, Bearer, NoAuth};
@@ -49,8 +51,8 @@ pub trait Authenticator: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Sees the head of each answer to a request with `grant`, for those that count quotas.
-    fn observe(&self, _grant: Grant, _status: StatusCode, _headers: &HeaderMap) {}
+    /// Sees the head of each answer to a request with `grant`, for those that count quotas. `now_ms` is the wall clock.
+    fn observe(&self, _grant: Grant, _status: StatusCode, _headers: &HeaderMap, _now_ms: i64) {}
 }
 
 /// Which of an authenticator's credentials a request went out with.

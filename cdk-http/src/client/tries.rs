@@ -100,12 +100,12 @@ impl HttpClient {
         let mut ended = self.transport.send(request.clone()).await;
         let mut body = Bytes::new();
         if let Ok(response) = &mut ended {
+            let (status, headers) = (response.status, &response.headers);
+            let now_ms = self.context.now_ms();
             if let Some(budget) = &self.budget {
-                let (status, headers) = (response.status, &response.headers);
-                let now_ms = self.context.now_ms();
                 budget.observe(&request, status, headers, self.timer.as_ref(), now_ms);
             }
-            self.auth.observe(grant, response.status, &response.headers);
+            self.auth.observe(grant, status, headers, now_ms);
             match self.read(response, limit).await {
                 Ok(read) => body = read,
                 Err(error) => ended = Err(error),
@@ -129,7 +129,9 @@ impl HttpClient {
         if limit == 0 {
             return Ok(Bytes::new());
         }
-        let (start, is_whole) = response.body.start(limit).await?;
+        let length = response.header("content-length");
+        let expected = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (start, is_whole) = response.body.start(limit, expected).await?;
         let rest = std::mem::replace(&mut response.body, ResponseBody::whole(start.clone()));
         if !is_whole {
             let first = stream::iter([Ok(start.clone())]);

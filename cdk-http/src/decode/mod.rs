@@ -72,15 +72,22 @@ impl Records {
         self.spans.is_empty()
     }
 
+    /// The first record.
+    pub fn first(&self) -> Result<Option<&str>, DecodeError> {
+        self.one(self.spans.first())
+    }
+
     /// The last record.
     pub fn last(&self) -> Result<Option<&str>, DecodeError> {
-        let Some(span) = self.spans.last() else {
-            return Ok(None);
-        };
-        let last = self.text.get(span.clone()).unwrap_or_default();
-        std::str::from_utf8(last).map(Some).map_err(|_| {
-            DecodeError::new(DecodeErrorKind::Encoding, "the last record is not UTF-8")
-        })
+        self.one(self.spans.last())
+    }
+
+    fn one(&self, span: Option<&Range<usize>>) -> Result<Option<&str>, DecodeError> {
+        let Some(span) = span else { return Ok(None) };
+        let record = self.text.get(span.clone()).unwrap_or_default();
+        std::str::from_utf8(record)
+            .map(Some)
+            .map_err(|_| DecodeError::new(DecodeErrorKind::Encoding, "a record is not UTF-8"))
     }
 
     /// The records in order. Text that is not UTF-8 is an error.

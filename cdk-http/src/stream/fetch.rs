@@ -63,7 +63,7 @@ impl PageHead {
     /// Counts records that came.
     pub(super) fn count(&mut self, records: &Records) -> Result<(), DecodeError> {
         if self.records == 0 {
-            self.first_print = records.iter()?.next().map_or(0, hash_of);
+            self.first_print = records.first()?.map_or(0, hash_of);
         }
         self.records += records.len() as u64;
         if let Some(last) = records.last()? {

@@ -128,3 +128,50 @@ async fn a_signed_assertion_is_exchanged_for_a_token() {
     source.read(&server.url()).await.succeeded();
     server.verify();
 }
+
+#[tokio::test]
+async fn tokens_take_turns_by_quota_and_wait_when_all_are_used_up() {
+    let mut used = std::collections::HashMap::new();
+    let server = MockServer::serve(move |request| {
+        let token = request
+            .header("authorization")
+            .unwrap_or_default()
+            .to_owned();
+        if token.ends_with("revoked") {
+            return Reply::error(401, "revoked");
+        }
+        let used = used.entry(token).or_insert(0);
+        *used += 1;
+        let left = 2_u64.saturating_sub((*used - 1) % 3);
+        let reply = if left == 0 {
+            Reply::error(429, "used up")
+        } else {
+            Reply::json(&json!([{"id": 1}]))
+        };
+        let left = left.saturating_sub(1).to_string();
+        reply
+            .header("x-ratelimit-remaining", left)
+            .header("x-ratelimit-reset", "30")
+    })
+    .await;
+    let source = TestSource::new(|api| {
+        let tokens = ["token-secret-1", "revoked", "token-secret-2"].map(SecretString::new);
+        let api = api.auth(cdk_http::auth::RotatingTokens::bearer(tokens));
+        Ok((0..6).map(|i| api.stream(format!("s{i}"), "/x")).collect())
+    });
+    let ran = source.read(&server.url()).await.succeeded();
+    assert_eq!(ids(&ran, "s5"), [1]);
+    assert!(!ran.text.contains("token-secret"), "{}", ran.text);
+    let revoked = server
+        .requests()
+        .iter()
+        .filter(|it| it.header("authorization") == Some("Bearer revoked"))
+        .count();
+    assert_eq!(revoked, 1, "a refused token is not used again");
+    // Two tokens of two requests each: the fifth waits for the reset.
+    assert!(
+        source.timer.waits().iter().any(|wait| wait.as_secs() == 30),
+        "{:?}",
+        source.timer.waits()
+    );
+}

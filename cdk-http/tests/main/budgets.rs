@@ -19,7 +19,7 @@ async fn all_streams_together_keep_a_limit_of_requests_in_flight() {
     let ran = source.concurrency(12).read(&server.url()).await.succeeded();
     assert_eq!(ids(&ran, "s11"), [1]);
     let most = server.most_in_flight();
-    assert!((2..=3).contains(&most), "{most} requests at a time");
+    assert!(most <= 3, "{most} requests at a time");
 }
 
 #[tokio::test]

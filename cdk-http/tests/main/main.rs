@@ -12,4 +12,5 @@ mod parents;
 mod recordings;
 mod resuming;
 mod source;
+mod tls;
 mod transport;

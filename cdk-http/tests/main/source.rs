@@ -34,7 +34,7 @@ impl TestSource {
     ) -> Self {
         let settings = TransportSettings::default()
             .with_proxy(cdk_http::transport::Proxy::Direct)
-            .with_read_timeout(Duration::from_secs(2));
+            .with_read_timeout(Duration::from_secs(60));
         Self {
             build: Arc::new(build),
             settings,
@@ -45,6 +45,12 @@ impl TestSource {
 
     pub(crate) fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
+        self
+    }
+
+    /// Gives up on a server that says nothing for two seconds.
+    pub(crate) fn impatient(mut self) -> Self {
+        self.settings = self.settings.with_read_timeout(Duration::from_secs(2));
         self
     }
 
