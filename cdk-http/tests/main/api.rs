@@ -36,7 +36,7 @@ pub(crate) enum Auth {
     Key,
     Basic,
     /// Access tokens that are good for two requests.
-    OAuth,
+    Tokens,
     /// The same, with refresh tokens that can be used once.
     Rotating,
     Session,
@@ -46,7 +46,7 @@ pub(crate) const AUTHS: [Auth; 6] = [
     Auth::None,
     Auth::Key,
     Auth::Basic,
-    Auth::OAuth,
+    Auth::Tokens,
     Auth::Rotating,
     Auth::Session,
 ];
@@ -92,7 +92,7 @@ fn guarded(request: &SeenRequest, reply: Reply, auth: Auth, tokens: &mut Tokens)
         Auth::Basic => {
             request.header("authorization") == Some("Basic dXNlcjpwYXNzd29yZC1zZWNyZXQ=")
         }
-        Auth::OAuth | Auth::Rotating | Auth::Session => return tokens.guard(request, reply),
+        Auth::Tokens | Auth::Rotating | Auth::Session => return tokens.guard(request, reply),
     };
     match is_right {
         true => reply,
@@ -148,7 +148,7 @@ fn with_auth(api: HttpApi, auth: Auth, url: &str) -> HttpApi {
         Auth::None => api,
         Auth::Key => api.auth(ApiKey::query("api_key", secret("key-secret"))),
         Auth::Basic => api.auth(Basic::new("user", secret("password-secret"))),
-        Auth::OAuth => {
+        Auth::Tokens => {
             let oauth = OAuth::client_credentials(endpoint, "id", secret("client-secret"));
             api.auth(TokenAuth::bearer(oauth))
         }

@@ -14,18 +14,20 @@ use tokio_rustls::TlsAcceptor;
 /// TLS in front of `server`, on a port of its own.
 async fn in_front_of(server: &MockServer, identity: &Identity) -> String {
     let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
-    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("the test is set up")
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .unwrap();
+        .expect("the test is set up");
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("the test is set up");
+    let port = listener.local_addr().expect("the test is set up").port();
     let inner = server.address();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
@@ -35,7 +37,7 @@ async fn in_front_of(server: &MockServer, identity: &Identity) -> String {
                 let Ok(mut outside) = acceptor.accept(socket).await else {
                     return;
                 };
-                let mut inside = TcpStream::connect(inner).await.unwrap();
+                let mut inside = TcpStream::connect(inner).await.expect("the test is set up");
                 drop(tokio::io::copy_bidirectional(&mut outside, &mut inside).await);
             });
         }
@@ -44,8 +46,8 @@ async fn in_front_of(server: &MockServer, identity: &Identity) -> String {
 }
 
 async fn get(settings: &TransportSettings, url: &str) -> Result<u16, TransportErrorKind> {
-    let transport = HttpTransport::new(settings).unwrap();
-    let request = Request::get(Url::parse(url).unwrap());
+    let transport = HttpTransport::new(settings).expect("the test is set up");
+    let request = Request::get(Url::parse(url).expect("the test is set up"));
     let sent = transport.send(request).await;
     sent.map(|response| response.status.as_u16())
         .map_err(|error| error.kind())

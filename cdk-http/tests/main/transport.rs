@@ -11,8 +11,8 @@ fn settings() -> TransportSettings {
 }
 
 async fn send(settings: &TransportSettings, url: &str) -> Result<String, TransportErrorKind> {
-    let transport = HttpTransport::new(settings).unwrap();
-    let request = Request::get(Url::parse(url).unwrap());
+    let transport = HttpTransport::new(settings).expect("the test is set up");
+    let request = Request::get(Url::parse(url).expect("the test is set up"));
     let mut response = transport
         .send(request)
         .await
@@ -22,7 +22,7 @@ async fn send(settings: &TransportSettings, url: &str) -> Result<String, Transpo
         .bytes(1 << 20)
         .await
         .map_err(|error| error.kind())?;
-    Ok(String::from_utf8(body.unwrap().to_vec()).unwrap())
+    Ok(String::from_utf8(body.expect("the test is set up").to_vec()).expect("the test is set up"))
 }
 
 #[tokio::test]
