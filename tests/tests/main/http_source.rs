@@ -37,8 +37,8 @@ async fn read(url: String) -> (Vec<Value>, Value) {
     let messages = messages(&output.stdout);
     assert!(output.status.success(), "{messages:?}");
     let records = messages.iter().filter(|it| it["type"] == "RECORD");
-    let states = messages.iter().filter(|it| it["type"] == "STATE");
-    let last = states.last().cloned().unwrap_or_default();
+    let mut states = messages.iter().filter(|it| it["type"] == "STATE");
+    let last = states.next_back().cloned().unwrap_or_default();
     (
         records.map(|it| it["record"]["data"].clone()).collect(),
         last["state"]["stream"]["stream_state"].clone(),

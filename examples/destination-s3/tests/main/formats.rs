@@ -33,9 +33,12 @@ async fn written(format: Value) -> (Lake, String) {
     (lake, key)
 }
 
+/// A codec's name in the config, and whether a file has it.
+type Codec = (&'static str, fn(Compression) -> bool);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_parquet_codec_is_used_and_read_back() {
-    let is_codec: [(&str, fn(Compression) -> bool); 6] = [
+    let is_codec: [Codec; 6] = [
         ("UNCOMPRESSED", |codec| codec == Compression::UNCOMPRESSED),
         ("SNAPPY", |codec| codec == Compression::SNAPPY),
         ("GZIP", |codec| matches!(codec, Compression::GZIP(_))),
