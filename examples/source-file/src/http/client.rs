@@ -15,6 +15,12 @@ pub(super) fn build(has_user_agent: bool, settings: &HttpSettings) -> Result<Cli
     let mut builder = Client::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.read_timeout)
+        // Bodies arrive as the server stores them, whatever features of reqwest other crates turn on: positions of
+        // a resumed transfer count those bytes.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .redirect(Policy::custom(follow));
     if has_user_agent {
         let version = env!("CARGO_PKG_VERSION");
