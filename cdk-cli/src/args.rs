@@ -218,7 +218,7 @@ pub(crate) struct ImageBuildArgs {
     /// The program, instead of building it with cargo
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
-    /// Where the archive goes (default: <folder>/target/<name>-<version>.tar); a directory gets the layout unpacked
+    /// Where the archive goes (default: `<folder>/target/<name>-<version>.tar`); a directory gets the layout unpacked
     #[arg(long, short, value_name = "FILE|DIR/")]
     pub(crate) output: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | what is there |
 //! |---|---|
-//! | [`format`] | rows as JSONL, CSV, Parquet and Avro; objects inside records as columns of their own |
+//! | [`mod@format`] | rows as JSONL, CSV, Parquet and Avro; objects inside records as columns of their own |
 //! | [`path`] | where files go: paths and names with variables |
 //! | `store` | a directory or a bucket, behind the same few operations |
 //! | `loader` | the [`StreamLoader`](cdk_core::StreamLoader) of a destination of files: generations, atomic commits, leftovers |
