@@ -55,6 +55,12 @@ impl SeenRequest {
         format!("{} {}{mark}{}", self.method, self.path, query.join("&"))
     }
 
+    /// Whether the client wants the connection closed after the reply.
+    pub(super) fn asks_to_close(&self) -> bool {
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     /// Reads the next request of a connection; `None` when there is none.
     pub(super) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
         let mut line = String::new();

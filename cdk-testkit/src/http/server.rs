@@ -165,7 +165,7 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
         // The client may hang up once it has seen enough: that is no failure of the server.
         let sent = reply.send(&mut write).await;
         lock(&shared.state).in_flight -= 1;
-        if !matches!(sent, Ok(true)) {
+        if !matches!(sent, Ok(true)) || request.asks_to_close() {
             return;
         }
     }
