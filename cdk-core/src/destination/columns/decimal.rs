@@ -1,6 +1,6 @@
 //! Decimal numbers as text: what a double holds exactly, and how two of them compare.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 
 /// A JSON number, cut into its parts. Its value is `0.d₁d₂… · 10^point`, with the digits `d` from the
 /// first to the last that is not 0.
@@ -122,13 +122,19 @@ pub fn exact_f64(text: &str) -> Option<f64> {
     if decimal.significant > 17 {
         return None;
     }
-    let mut shortest = [0_u8; 32];
-    let room = shortest.len();
-    let mut rest = &mut shortest[..];
-    write!(rest, "{value:e}").ok()?;
-    let used = room - rest.len();
-    let shortest = std::str::from_utf8(shortest.get(..used)?).ok()?;
-    Decimal::parse(shortest)?.equals(&decimal).then_some(value)
+    let prints = |text: Cursor<[u8; 32]>| {
+        let used = usize::try_from(text.position()).ok()?;
+        let shortest = std::str::from_utf8(text.get_ref().get(..used)?).ok()?;
+        Decimal::parse(shortest)?.equals(&decimal).then_some(value)
+    };
+    let mut text = Cursor::new([0; 32]);
+    write!(text, "{value:e}").ok()?;
+    // Of two shortest texts that are equally near, Rust takes the even one and serde_json may take the other.
+    prints(text).or_else(|| {
+        let mut text = Cursor::new([0; 32]);
+        serde_json::to_writer(&mut text, &value).ok()?;
+        prints(text)
+    })
 }
 
 #[cfg(test)]
@@ -168,6 +174,9 @@ mod tests {
             "0.1",
             "19.99",
             "0.30000000000000004",
+            // Equally near to 1999193581218275.25, and both are in use.
+            "1999193581218275.2",
+            "1999193581218275.3",
         ] {
             assert!(exact_f64(text).is_some(), "{text}");
         }
@@ -177,6 +186,7 @@ mod tests {
             "0.1000000000000000055",
             "1e-320",
             "123456789012345678",
+            "1999193581218275.4",
         ];
         for text in inexact {
             assert!(exact_f64(text).is_none(), "{text}");
