@@ -25,15 +25,20 @@ fn plain(char: char) -> char {
 
 /// ` Did you mean …?` for the nearest of `known`, or nothing when none is near.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map_or_else(String::new, |known| format!(" Did you mean `{known}`?"))
+}
+
+/// The nearest of `known`, when one is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     let limit = (folded.chars().count() / 3).max(1);
     let near = known
         .into_iter()
         .map(|known| (distance(&folded, &fold(known)), known));
-    match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, known)) if distance <= limit => format!(" Did you mean `{known}`?"),
-        _ => String::new(),
-    }
+    let nearest = near.min_by_key(|(distance, _)| *distance);
+    nearest
+        .filter(|(distance, _)| *distance <= limit)
+        .map(|(_, known)| known)
 }
 
 /// How many characters must be inserted, removed, replaced or swapped with their neighbour.

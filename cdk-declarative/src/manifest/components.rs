@@ -2,6 +2,38 @@
 
 use std::sync::LazyLock;
 
+/// Types that are newer than this engine: a manifest with one of them is refused, and says so.
+const NOT_RUN: [&str; 5] = [
+    "CombinedExtractor",
+    "PageSizeReduction",
+    "ParentFieldPath",
+    "RequestWindowSplitting",
+    "WaitTimeFromResponse",
+];
+
+/// Types whose `class_name` no program can supply yet: there is no trait for them in [`crate::custom`].
+const WITHOUT_FACTORY: [&str; 6] = [
+    "CustomConfigTransformation",
+    "CustomPartitionRouter",
+    "CustomRequester",
+    "CustomRetriever",
+    "CustomStateMigration",
+    "CustomValidationStrategy",
+];
+
+/// How the engine treats a component type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// It runs.
+    Runs,
+    /// A factory that the program registers runs it.
+    Registered,
+    /// A manifest with it is loaded, and what needs it fails with its class and place.
+    Missing,
+    /// A manifest with it is refused.
+    Refused,
+}
+
 /// A component type.
 #[derive(Debug, Clone)]
 pub struct ComponentType {
@@ -13,6 +45,18 @@ pub struct ComponentType {
     pub tag: Tag,
     /// Its fields, besides `type` and `$parameters`.
     pub fields: Vec<Field>,
+}
+
+impl ComponentType {
+    /// How the engine treats the type.
+    pub fn coverage(&self) -> Coverage {
+        match self.name.as_str() {
+            name if NOT_RUN.contains(&name) => Coverage::Refused,
+            name if WITHOUT_FACTORY.contains(&name) => Coverage::Missing,
+            name if name.starts_with("Custom") => Coverage::Registered,
+            _ => Coverage::Runs,
+        }
+    }
 }
 
 /// The `type` of a component.

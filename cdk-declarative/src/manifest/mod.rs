@@ -3,6 +3,7 @@
 mod components;
 mod json_schema;
 mod parameters;
+mod reference;
 mod references;
 mod validate;
 
@@ -10,9 +11,10 @@ use cdk_core::{ConnectorError, Result};
 use serde_json::Value;
 
 use crate::component::Component;
-use crate::yaml::{self, Entry, Kind, Node, Place, Problem};
-pub use components::{ComponentType, Components, Field, Shape, Tag};
+use crate::yaml::{self, Entry, Kind, Node, Place};
+pub use components::{ComponentType, Components, Coverage, Field, Shape, Tag};
 pub use json_schema::json_schema;
+pub use reference::reference;
 pub use validate::{Finding, Severity};
 
 /// References may repeat what they point to; a manifest that gets larger than this refers too much.
@@ -36,19 +38,40 @@ impl Manifest {
     /// filled in. What is wrong is a config error with line and column.
     pub fn from_yaml(text: &str) -> Result<Self> {
         Self::parse(text)
-            .map_err(|problem| refused(&problem))?
+            .map_err(|finding| refused(&finding))?
             .checked()
     }
 
-    /// The same with the problem itself, for tools that show more than one line.
-    pub fn parse(text: &str) -> std::result::Result<Self, Problem> {
-        yaml::load_11(text).and_then(Self::of_tree)
+    /// The same without a look at the components: only what can't be read at all is an error.
+    pub fn parse(text: &str) -> std::result::Result<Self, Finding> {
+        Self::of_tree(yaml::load_11(text)?)
+    }
+
+    /// Everything that is wrong with the text of a manifest or has no effect, in the order of the text.
+    pub fn inspect(text: &str) -> Vec<Finding> {
+        let mut tree = match yaml::load_11(text) {
+            Ok(tree) => tree,
+            Err(problem) => return vec![problem.into()],
+        };
+        let mut findings = references::unused(&tree);
+        match Self::with_broken_references(&mut tree) {
+            Ok((manifest, broken)) => {
+                // What a broken reference leaves is no fault of its own.
+                let is_left = |finding: &Finding| broken.iter().any(|it| it.place == finding.place);
+                let of_components = manifest.findings();
+                findings.extend(of_components.into_iter().filter(|it| !is_left(it)));
+                findings.extend(broken);
+            }
+            Err(finding) => findings.push(finding),
+        }
+        findings.sort_by_key(|finding| finding.place);
+        findings
     }
 
     /// A manifest that came as JSON, in a config or from a tool.
     pub fn from_value(root: Value) -> Result<Self> {
         Self::of_tree(Node::from_json(root))
-            .map_err(|problem| refused(&problem))?
+            .map_err(|finding| refused(&finding))?
             .checked()
     }
 
@@ -69,23 +92,37 @@ impl Manifest {
         )))
     }
 
-    fn of_tree(mut tree: Node) -> std::result::Result<Self, Problem> {
+    fn of_tree(mut tree: Node) -> std::result::Result<Self, Finding> {
+        let (manifest, broken) = Self::with_broken_references(&mut tree)?;
+        match broken.into_iter().next() {
+            None => Ok(manifest),
+            Some(first) => Err(first),
+        }
+    }
+
+    /// The manifest with nothing in the place of references that can't be resolved, and these.
+    fn with_broken_references(
+        tree: &mut Node,
+    ) -> std::result::Result<(Self, Vec<Finding>), Finding> {
         let place = tree.place;
         let Kind::Map(entries) = &mut tree.kind else {
-            return Err(tree.expected(
-                "manifest",
-                "a mapping with `check`, `streams` and `version`",
-            ));
+            return Err(tree
+                .expected(
+                    "manifest",
+                    "a mapping with `check`, `streams` and `version`",
+                )
+                .into());
         };
         if !entries.iter().any(|entry| entry.key == "type") {
             entries.push(text_entry("type", "DeclarativeSource", place));
         }
-        let tree = references::resolved(&tree)?;
+        let (tree, broken) = references::resolved(tree)?;
         let tree = parameters::propagated(tree, false)?;
-        Ok(Self {
+        let manifest = Self {
             root: tree.clone().into_json(),
             tree,
-        })
+        };
+        Ok((manifest, broken))
     }
 
     /// The root component.
@@ -127,11 +164,8 @@ impl Manifest {
     }
 }
 
-fn refused(problem: &Problem) -> ConnectorError {
-    ConnectorError::config(format!(
-        "The manifest can't be used, line {}, column {}: {}",
-        problem.place.line, problem.place.column, problem.text
-    ))
+fn refused(finding: &Finding) -> ConnectorError {
+    ConnectorError::config(format!("The manifest can't be used, {finding}"))
 }
 
 fn text_entry(key: &str, text: &str, place: Place) -> Entry {
@@ -151,7 +185,7 @@ fn text_entry(key: &str, text: &str, place: Place) -> Entry {
 pub fn propagated(component: Value, uses_parent: bool) -> Result<Value> {
     let tree = parameters::propagated(Node::from_json(component), uses_parent);
     tree.map(Node::into_json)
-        .map_err(|problem| refused(&problem))
+        .map_err(|problem| refused(&problem.into()))
 }
 
 #[cfg(test)]
@@ -183,7 +217,10 @@ mod tests {
 
     #[test]
     fn wrong_references_are_named_with_their_line() {
-        assert!(refused("streams: ['#/nope/x']\n").contains("line 3, column 11: `#/nope/x`"));
+        assert!(
+            refused("streams: ['#/nope/x']\n")
+                .contains("line 3, column 11, `streams[0]`: `#/nope/x`")
+        );
         let cycle =
             "definitions:\n  a: {$ref: '#/definitions/b'}\n  b: {$ref: '#/definitions/a'}\n";
         assert!(
@@ -200,6 +237,25 @@ mod tests {
             })
             .collect();
         assert!(refused(&format!("definitions:\n  d0: x\n{bomb}")).contains("refer too much"));
+    }
+
+    #[test]
+    fn broken_references_are_found_with_everything_else() {
+        let text = format!(
+            "{HEAD}definitions:\n  a: {{$ref: '#/definitions/a'}}\n  group: {{b: {{x: 1}}, c: {{x: 1}}}}\nstreams:\n  - $ref: '#/nope'\n  - '#/definitions/a'\n  - {{type: DeclarativeStream, retrievr: '#/definitions/group/b'}}\n"
+        );
+        let found: Vec<String> = Manifest::inspect(&text)
+            .iter()
+            .map(Finding::to_string)
+            .collect();
+        let wanted = [
+            "line 4, column 13, `definitions.a`: The reference `#/definitions/a` refers to itself. Take one of its references out.",
+            "line 5, column 22, `definitions.group.c`: Nothing refers to this definition: it has no effect.",
+            "line 7, column 11, `streams[0]`: `#/nope` points to nothing. Define it, or correct the reference.",
+            "line 9, column 5, `streams[2]`: A DeclarativeStream needs `retriever`, which is missing.",
+            "line 9, column 31, `streams[2].retrievr`: A DeclarativeStream has no field `retrievr`: it has no effect. Did you mean `retriever`?",
+        ];
+        assert_eq!(found, wanted, "{found:#?}");
     }
 
     #[test]
@@ -262,7 +318,7 @@ mod tests {
     incremental_sync: {type: MinMaxDatetime, datetime: x}
     primary_key: [[1]]
     transformations:
-      - {type: AddFields, fields: [{path: [x], value: '{{ a. }}'}]}
+      - {type: AddFields, fields: [{path: [x], value: '{{ a. }}'}, {path: [y], value: '{{ recrd.a }}'}]}
 ";
 
     #[test]
@@ -272,16 +328,18 @@ mod tests {
         let wanted = [
             "line 8, column 71, `streams[0].retriever.requester.http_method`: This must be `GET` or `POST`, not the text `GTE`. Did you mean `GET`?",
             "line 10, column 20, `streams[0].retriever.record_selector.extractor`: `DpathExtrator` is no component type. Use `DpathExtractor`, `CustomRecordExtractor` or `CombinedExtractor`. Did you mean `DpathExtractor`?",
+            "line 10, column 55, `streams[0].retriever.record_selector.extractor.field_path[0]`: This must be a text, not a number. Put it in quotes.",
             "line 11, column 18, `streams[0].retriever.paginator`: A DefaultPaginator needs `pagination_strategy`, which is missing.",
             "line 12, column 7, `streams[0].retriever.decodr`: A SimpleRetriever has no field `decodr`: it has no effect. Did you mean `decoder`?",
             "line 13, column 23, `streams[0].incremental_sync`: `MinMaxDatetime` can't stand here. Use `DatetimeBasedCursor` or `IncrementingCountCursor`.",
             "line 14, column 19, `streams[0].primary_key[0]`: This must be a text, not a list.",
             "line 16, column 55, `streams[0].transformations[0].fields[0].value`: The template `{{ a. }}` can't be read: unexpected end of variable block, expected identifier or integer.",
+            "line 16, column 87, `streams[0].transformations[0].fields[1].value`: The template `{{ recrd.a }}` reads the variable `recrd`, which no component gives it. Did you mean `record`?",
             "line 17, column 1, `nope`: A manifest has no field `nope`. Take it out.",
         ];
         assert_eq!(found, wanted, "{found:#?}");
         let error = Manifest::from_yaml(&format!("{HEAD}{STREAM}")).unwrap_err();
-        assert_eq!(error.message().lines().count(), 6, "{error}");
+        assert_eq!(error.message().lines().count(), 7, "{error}");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::components::{ComponentType, Components, Shape, Tag};
+use super::components::{ComponentType, Components, Coverage, Shape, Tag};
 use crate::template::Template;
-use crate::words::did_you_mean;
-use crate::yaml::{Entry, Kind, Node, Place};
+use crate::words::{did_you_mean, nearest};
+use crate::yaml::{Entry, Kind, Node, Place, Problem};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub struct Finding {
     pub text: String,
 }
 
+impl From<Problem> for Finding {
+    fn from(problem: Problem) -> Self {
+        Self {
+            severity: Severity::Error,
+            place: problem.place,
+            path: String::new(),
+            text: problem.text,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
@@ -47,8 +58,10 @@ impl fmt::Display for Finding {
 pub(super) fn findings(root: &Node) -> Vec<Finding> {
     let mut check = Check {
         all: Components::all(),
+        extra: Vec::new(),
         found: Vec::new(),
     };
+    check.extra_fields(root);
     if let Some(source) = check.all.get("DeclarativeSource") {
         check.component(source, root, "");
     }
@@ -62,8 +75,39 @@ pub(super) fn findings(root: &Node) -> Vec<Finding> {
     check.found
 }
 
+/// The variables that some component gives to templates.
+const VARIABLES: [&str; 25] = [
+    "components_values",
+    "config",
+    "creation_response",
+    "download_target",
+    "headers",
+    "last_page_size",
+    "last_record",
+    "next_page_token",
+    "page_size",
+    "parameters",
+    "path",
+    "polling_response",
+    "property",
+    "query_properties",
+    "raw_schema",
+    "record",
+    "response",
+    "session_token",
+    "slice",
+    "stream_interval",
+    "stream_partition",
+    "stream_slice",
+    "stream_state",
+    "stream_template_config",
+    "value",
+];
+
 struct Check {
     all: &'static Components,
+    /// Fields of parents that ride along with slices, which are variables too.
+    extra: Vec<String>,
     found: Vec<Finding>,
 }
 
@@ -90,11 +134,34 @@ impl Check {
         });
     }
 
+    /// Notes the `extra_fields` of all parents.
+    fn extra_fields(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::List(items) => items.iter().for_each(|item| self.extra_fields(item)),
+            Kind::Map(entries) => entries.iter().for_each(|entry| {
+                if entry.key != "extra_fields" {
+                    return self.extra_fields(&entry.value);
+                }
+                if let Kind::List(paths) = &entry.value.kind {
+                    self.extra.extend(paths.iter().filter_map(dotted));
+                }
+            }),
+            _ => {}
+        }
+    }
+
     fn component(&mut self, kind: &ComponentType, node: &Node, path: &str) {
         let Kind::Map(entries) = &node.kind else {
             let text = format!("This must be a {}, not {}.", kind.name, node.kind_name());
             return self.error(node, path, text);
         };
+        if kind.coverage() == Coverage::Refused {
+            let text = format!(
+                "A {} is not available in this engine yet. Do without it.",
+                kind.name
+            );
+            self.error(node, path, text);
+        }
         for field in kind.fields.iter().filter(|field| field.is_required) {
             if !entries.iter().any(|entry| entry.key == field.name) {
                 self.error(
@@ -148,13 +215,36 @@ impl Check {
             Kind::Map(_) => self.map(&choices, node, path),
             Kind::List(items) => self.list(&choices, items, node, path),
             Kind::Text(text) if text.contains("{{") || text.contains("{%") => {
-                if let Some(why) = Template::compile(text).syntax_error() {
-                    let text = format!("The template `{text}` can't be read: {why}.");
-                    self.add(Severity::Failure, node.place, path, text);
-                }
+                self.template(text, node, path);
                 self.scalar(&choices, node, path);
             }
             _ => self.scalar(&choices, node, path),
+        }
+    }
+
+    fn template(&mut self, text: &str, node: &Node, path: &str) {
+        let template = Template::compile(text);
+        let mut fails = |why: String| self.add(Severity::Failure, node.place, path, why);
+        if let Some(why) = template.syntax_error() {
+            return fails(format!("The template `{text}` can't be read: {why}."));
+        }
+        let mut unknown: Vec<String> = Vec::new();
+        for name in template.variables() {
+            if name == "stream_state" {
+                fails(format!(
+                    "The template `{text}` uses `stream_state`, which is no longer available. Use `stream_interval`."
+                ));
+            } else if !VARIABLES.contains(&name) {
+                unknown.push(name.to_owned());
+            }
+        }
+        unknown.retain(|name| !self.extra.contains(name));
+        for name in unknown {
+            let guess = did_you_mean(&name, VARIABLES);
+            let why = format!(
+                "The template `{text}` reads the variable `{name}`, which no component gives it.{guess}"
+            );
+            self.add(Severity::Failure, node.place, path, why);
         }
     }
 
@@ -227,6 +317,11 @@ impl Check {
             }
         };
         self.error(node, path, text);
+        // What is meant can be guessed: its fields are looked at too.
+        let meant = tag.and_then(|tag| nearest(tag, names.iter().copied()));
+        if let Some(kind) = meant.and_then(|name| self.all.get(name)) {
+            self.component(kind, node, path);
+        }
     }
 
     fn list(&mut self, choices: &[&Shape], items: &[Node], node: &Node, path: &str) {
@@ -297,6 +392,20 @@ impl Check {
             format!("This must be {}, not {shown}.{hint}", wanted(choices)),
         );
     }
+}
+
+/// A path of fields as the variable that it becomes.
+fn dotted(path: &Node) -> Option<String> {
+    let Kind::List(steps) = &path.kind else {
+        return None;
+    };
+    let steps = steps.iter().map(|step| match &step.kind {
+        Kind::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    steps
+        .collect::<Option<Vec<_>>>()
+        .map(|steps| steps.join("."))
 }
 
 fn constant(shape: &Shape) -> Option<&str> {

@@ -170,6 +170,12 @@ impl Template {
         default || self.0.program.mentions(variable)
     }
 
+    /// The variables that it reads.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let variables = self.0.program.variables().into_iter().flatten();
+        variables.map(String::as_str)
+    }
+
     /// True when the result is the same in every scope.
     pub fn is_constant(&self) -> bool {
         self.0.program.is_constant()
