@@ -1,6 +1,9 @@
 //! What must hold for any bytes. The fuzz targets and `airbyte-protocol`'s own tests (over the
 //! checked-in corpus) run the same functions.
 
+pub mod manifest;
+pub mod postgres;
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -3,6 +3,8 @@
 // Helpers are test code too, which clippy's `allow-unwrap-in-tests` does not see.
 #![allow(clippy::unwrap_used)]
 
+mod corpus;
 mod engine;
 mod manifests;
+mod reference;
 mod templates;
