@@ -311,6 +311,17 @@ pub(crate) fn object(record: Value) -> Result<Map<String, Value>> {
     }
 }
 
+/// What a JSON text is that is no object.
+pub(crate) fn kind_of_json(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a text",
+        Some(b'[') => "a list",
+        _ => "a number",
+    }
+}
+
 pub(crate) fn no_object(what: &str) -> ConnectorError {
     ConnectorError::system(format!(
         "The API answered with {what} where a record, which is an object, was expected. Check the `field_path` of \

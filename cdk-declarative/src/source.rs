@@ -28,6 +28,7 @@ use crate::stream::{DeclarativeStream, RunningStream};
 use crate::template::{Scope, Template};
 use crate::test_read::{self, Limits, Recorder};
 use crate::time;
+use crate::words::did_you_mean;
 
 /// The key of a config that holds the manifest, for connectors without one of their own.
 pub const INJECTED_MANIFEST: &str = "__injected_declarative_manifest";
@@ -118,12 +119,16 @@ impl ManifestSource {
     /// Reads a little of one stream and tells what went over the wire: for building manifests.
     ///
     /// Requests are not repeated and answers not kept. The result is an object with `slices`, each with its `slice`,
-    /// `records` and `exchanges` (request, status, headers, body), the `state` after the last one, and
-    /// `limit_reached`. An error of the stream is in `error`, beside what was read before.
+    /// `records` and `exchanges`; `other_exchanges`, those of parents and of what failed before a slice; the `state` after
+    /// the last one; and `limit_reached`: there may be more. An exchange has the `requester` (a stream's name), the
+    /// `request` (`method`, `url`, `headers`, `body`, with credentials) and the `response` (`status`, `headers`, `body`, or
+    /// an `error`); bodies are JSON where they are. An error of the stream is in `error` (`type`, `message`, `cause`),
+    /// beside what was read before.
     pub async fn test_read(
         &self,
         config: &Value,
         stream: &str,
+        state: &InputState,
         limits: Limits,
         context: &Context,
     ) -> Result<Value> {
@@ -131,12 +136,15 @@ impl ManifestSource {
         let prepared = self
             .prepare(config, context, Some(limits), Some(Arc::clone(&recorder)))
             .await?;
-        let streams = prepared.streams(Builder::new(&prepared.host)).await?;
+        let builder = Builder::new(&prepared.host)
+            .with_read(&ConfiguredAirbyteCatalog::new(Vec::new()), state);
+        let streams = prepared.streams(builder).await?;
         let found = streams.iter().find(|at| at.name() == stream);
         let found = found.ok_or_else(|| {
             let known: Vec<&str> = streams.iter().map(|stream| stream.name()).collect();
+            let guess = did_you_mean(stream, known.iter().copied());
             ConnectorError::config(format!(
-                "The manifest has no stream `{stream}`. Those it has: {}.",
+                "The manifest has no stream `{stream}`.{guess} Those it has: {}.",
                 known.join(", ")
             ))
         })?;
@@ -149,7 +157,9 @@ impl ManifestSource {
             Origin::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .config_error(format!("The manifest {} can't be read.", path.display()))?;
-                return Manifest::from_yaml(&text).map(Arc::new);
+                return Manifest::from_yaml(&text).map(Arc::new).map_err(|error| {
+                    ConnectorError::config(format!("{}: {}", path.display(), error.message()))
+                });
             }
             Origin::Config => {}
         }

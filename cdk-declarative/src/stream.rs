@@ -174,7 +174,7 @@ impl DeclarativeStream {
     }
 
     /// The slices left to read, with finished jobs where the stream has jobs.
-    fn slices_to_read(&self) -> BoxStream<'static, Result<Arc<StreamSlice>>> {
+    pub(crate) fn slices_to_read(&self) -> BoxStream<'static, Result<Arc<StreamSlice>>> {
         let slices = Arc::clone(&self.cursor).slices();
         let slices = match self.host.limits {
             Some(limits) => slices.take(limits.slices).boxed(),
@@ -192,7 +192,7 @@ impl DeclarativeStream {
         Ok(self.retriever.read(slice, Some(schema)))
     }
 
-    fn observe(&self, slice: &StreamSlice, record: &Record) {
+    pub(crate) fn observe(&self, slice: &StreamSlice, record: &Record) {
         let value = self
             .cursor
             .cursor_field()
@@ -213,9 +213,9 @@ impl DeclarativeStream {
         Ok(())
     }
 
-    /// The slices, for test reads.
-    pub(crate) fn test_slices(&self) -> BoxStream<'static, Result<Arc<StreamSlice>>> {
-        self.slices_to_read()
+    /// All of a slice was read.
+    pub(crate) fn close(&self, slice: &StreamSlice) -> Result<()> {
+        self.cursor.close(slice)
     }
 
     pub(crate) fn state(&self) -> Option<Value> {
@@ -232,7 +232,7 @@ impl DeclarativeStream {
             Record::Slice(text, range) => {
                 let text = &text[range];
                 if !text.starts_with('{') {
-                    return Err(extract::no_object("something else"));
+                    return Err(extract::no_object(extract::kind_of_json(text)));
                 }
                 sink.raw_record(&raw_json::without_nulls(text)).await
             }
@@ -350,7 +350,7 @@ impl Stream for RunningStream {
         sink: &mut RecordSink,
     ) -> Result<()> {
         self.0.read_slice(&slice, sink).await?;
-        self.0.cursor.close(&slice)?;
+        self.0.close(&slice)?;
         self.0.open.fetch_sub(1, Ordering::Relaxed);
         sink.checkpoint_if_due(|| self.0.cursor.state()).await
     }

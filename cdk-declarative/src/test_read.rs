@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cdk_core::Result;
+use cdk_http::Request;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +40,7 @@ pub(crate) struct Recorder(Mutex<Vec<Value>>);
 const MAX_BODY_BYTES: usize = 64 << 10;
 
 impl Recorder {
-    pub(crate) fn answered(&self, requester: &str, request: &str, outcome: &Outcome) {
+    pub(crate) fn answered(&self, requester: &str, request: &Value, outcome: &Outcome) {
         let answer = match outcome {
             Ok(response) => json!({
                 "status": response.status.as_u16(),
@@ -60,6 +61,22 @@ impl Recorder {
     }
 }
 
+/// A request as it goes over the wire, credentials included: whoever shows it masks them.
+pub(crate) fn shown(request: &Request) -> Value {
+    let mut request = request.clone();
+    let sent = request.encoded_body();
+    let headers = request.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), Value::String(value))
+    });
+    json!({
+        "method": request.method.as_str(),
+        "url": request.url.as_str(),
+        "headers": headers.collect::<Map<_, _>>(),
+        "body": sent.map_or(Value::Null, |sent| body(&sent)),
+    })
+}
+
 /// JSON as JSON, anything else as text; the start of a long one as text.
 fn body(bytes: &[u8]) -> Value {
     if bytes.len() <= MAX_BODY_BYTES
@@ -77,62 +94,77 @@ pub(crate) async fn run(
     recorder: &Recorder,
     limits: Limits,
 ) -> Value {
+    let mut reading = Reading {
+        stream: Arc::clone(stream),
+        left: limits.records,
+        slices: Vec::new(),
+        has_cut: false,
+    };
+    let ended = reading.run(recorder, limits).await;
     let mut read = Map::new();
-    let (mut slices, mut left) = (Vec::new(), limits.records);
-    let mut source = stream.test_slices();
-    let mut failed = None;
-    while let Some(slice) = source.next().await {
-        let slice = match slice {
-            Ok(slice) => slice,
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        };
-        let (mut records, mut ended) = (Vec::new(), Ok(()));
-        if left > 0 {
-            ended = take_records(stream, &slice, left, &mut records).await;
-        }
-        left -= records.len();
-        slices.push(json!({
-            "slice": slice.fields(),
-            "records": records,
-            "exchanges": recorder.take(),
-        }));
-        if let Err(error) = ended {
-            failed = Some(error);
-            break;
-        }
-        if left == 0 {
-            break;
-        }
-    }
     read.insert(
         "limit_reached".to_owned(),
-        (left == 0 || slices.len() >= limits.slices).into(),
+        (reading.has_cut || reading.slices.len() >= limits.slices).into(),
     );
-    read.insert("slices".to_owned(), slices.into());
+    read.insert("slices".to_owned(), reading.slices.into());
     // Requests that led to no slice: those of parents, or the one that failed.
     read.insert("other_exchanges".to_owned(), recorder.take().into());
     read.insert("state".to_owned(), stream.state().unwrap_or(Value::Null));
-    if let Some(error) = failed {
-        read.insert("error".to_owned(), error.message().into());
+    if let Err(error) = ended {
+        let error = json!({
+            "type": error.failure_type(),
+            "message": error.message(),
+            "cause": error.internal_message(),
+        });
+        read.insert("error".to_owned(), error);
     }
     Value::Object(read)
 }
 
-async fn take_records(
-    stream: &DeclarativeStream,
-    slice: &Arc<StreamSlice>,
-    limit: usize,
-    into: &mut Vec<Value>,
-) -> Result<()> {
-    let mut records = stream.records(Arc::clone(slice)).await?;
-    while into.len() < limit {
-        let Some(record) = records.next().await? else {
-            break;
-        };
-        into.push(record.into_value()?);
+struct Reading {
+    stream: Arc<DeclarativeStream>,
+    /// How many records may still be read.
+    left: usize,
+    slices: Vec<Value>,
+    /// Pages or records were left out, or may have been.
+    has_cut: bool,
+}
+
+impl Reading {
+    async fn run(&mut self, recorder: &Recorder, limits: Limits) -> Result<()> {
+        let mut source = self.stream.slices_to_read();
+        while self.left > 0
+            && let Some(slice) = source.next().await
+        {
+            let slice = slice?;
+            let mut records = Vec::new();
+            let ended = self.take_records(&slice, &mut records).await;
+            self.left -= records.len();
+            self.has_cut |= self.left == 0;
+            let exchanges = recorder.take();
+            let pages = exchanges
+                .iter()
+                .filter(|exchange| exchange["requester"] == self.stream.name());
+            self.has_cut |= pages.count() >= limits.pages_per_slice as usize;
+            self.slices.push(json!({
+                "slice": slice.fields(),
+                "records": records,
+                "exchanges": exchanges,
+            }));
+            ended?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The state then counts a slice that was cut as if there were no more of it.
+    async fn take_records(&self, slice: &Arc<StreamSlice>, into: &mut Vec<Value>) -> Result<()> {
+        let mut records = self.stream.records(Arc::clone(slice)).await?;
+        while into.len() < self.left
+            && let Some(record) = records.next().await?
+        {
+            self.stream.observe(slice, &record);
+            into.push(record.into_value()?);
+        }
+        self.stream.close(slice)
+    }
 }

@@ -26,6 +26,8 @@ use crate::template::{Scope, Template, Types};
 /// Sends the requests of a stream.
 pub(crate) struct Requester {
     pub(super) name: String,
+    /// Its type and path in the manifest, for messages.
+    place: String,
     pub(super) host: Arc<Host>,
     method: Method,
     url: Option<Template>,
@@ -100,6 +102,7 @@ impl Requester {
         let handler = component.child("error_handler")?;
         Ok(Self {
             name: name.to_owned(),
+            place: format!("{} at `{}`", component.kind(), component.path()),
             host: Arc::clone(host),
             method: Method::from_bytes(method.as_bytes())
                 .map_err(|_| component.error(format!("`{method}` is no HTTP method.")))?,
@@ -190,10 +193,31 @@ impl Requester {
             None => text(&self.path)?.trim_start_matches('/').to_owned(),
         };
         let base = text(&self.url_base)?;
-        if !base.is_empty() {
-            return wire::join(&base, &path);
-        }
-        wire::join(&text(&self.url)?, &path)
+        let base = match base.is_empty() {
+            true => text(&self.url)?,
+            false => base,
+        };
+        wire::join(&base, &path).map_err(|error| self.wrong_url(error))
+    }
+
+    /// Names the templates that a wrong URL is made of: the URL itself may hold secrets.
+    fn wrong_url(&self, error: ConnectorError) -> ConnectorError {
+        let parts = [
+            ("url_base", &self.url_base),
+            ("url", &self.url),
+            ("path", &self.path),
+        ];
+        let parts = parts.into_iter().filter_map(|(field, template)| {
+            let template = template.as_ref()?;
+            Some(format!("`{field}: {}`", template.source()))
+        });
+        let message = format!(
+            "{} It is made by {} of {}.",
+            error.message(),
+            parts.collect::<Vec<_>>().join(" and "),
+            self.place
+        );
+        ConnectorError::new(error.failure_type(), message).caused_by(error)
     }
 
     /// The request with credentials in it.

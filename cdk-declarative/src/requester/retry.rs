@@ -14,6 +14,7 @@ use cdk_http::{Method, Outcome as CacheOutcome, Request, Response, TransportErro
 use super::{Draft, Requester, Sent};
 use crate::errors::{self, Outcome};
 use crate::requester::response::PageResponse;
+use crate::test_read;
 
 /// A strategy's wait gets this on top.
 const EXTRA_WAIT: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ impl Requester {
             let auth = self.auth.additions(&self.host.scope(&config)).await?;
             let request = self.request(draft, &auth)?;
             let shown = request.display();
+            let recorded = self.host.recorder.as_deref();
+            let recorded = recorded.map(|recorder| (recorder, test_read::shown(&request)));
             let mut outcome = self.exchange(request).await?;
             if let Ok(response) = &mut outcome {
                 let mut headers = draft.headers.clone();
@@ -52,8 +55,8 @@ impl Requester {
             tries.total += 1;
             let scope = self.host.scope(&config);
             let resolution = self.errors.interpret(&outcome, &scope)?;
-            if let Some(recorder) = &self.host.recorder {
-                recorder.answered(&self.name, &shown, &outcome);
+            if let Some((recorder, request)) = recorded {
+                recorder.answered(&self.name, &request, &outcome);
             }
             match resolution.action {
                 ResponseAction::ResetPagination => return Ok(Sent::ResetPagination),

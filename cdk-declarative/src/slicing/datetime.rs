@@ -549,7 +549,8 @@ impl DatetimeCursor {
         let parsed = value.and_then(|value| self.windows.formats.parse(value));
         if parsed.is_none() && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "A record of stream {} has no usable cursor field `{}`; such records are taken to belong to the sync.",
+                "A record of stream {} has no usable cursor field `{}`; such records are taken to belong to the sync. Check \
+                 `cursor_field`, `datetime_format` and `cursor_datetime_formats` of its `incremental_sync`.",
                 self.name,
                 self.windows.field
             );

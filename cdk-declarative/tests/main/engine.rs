@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use cdk_core::entrypoint::{self, Connector, Exit, Invocation};
-use cdk_core::{CancellationToken, FixedClock, async_trait};
+use cdk_core::{CancellationToken, FixedClock, InputState, async_trait};
 use cdk_declarative::ManifestSource;
 use cdk_declarative::custom::{CustomTransformation, Registry};
 use cdk_http::header::HeaderMap;
@@ -332,7 +332,13 @@ async fn a_test_read_shows_requests_answers_and_records() {
     let source = source(&[stream("items", paged())], pages);
     let limits = cdk_declarative::Limits::default();
     let read = source
-        .test_read(&json!({}), "items", limits, &context)
+        .test_read(
+            &json!({}),
+            "items",
+            &InputState::default(),
+            limits,
+            &context,
+        )
         .await
         .unwrap();
     let slice = &read["slices"][0];
@@ -340,11 +346,18 @@ async fn a_test_read_shows_requests_answers_and_records() {
     assert_eq!(slice["exchanges"].as_array().unwrap().len(), 2);
     assert_eq!(slice["exchanges"][1]["response"]["status"], 200);
     assert_eq!(read["limit_reached"], false);
-    let missing = source.test_read(&json!({}), "nope", limits, &context).await;
+    assert_eq!(
+        slice["exchanges"][1]["request"]["url"],
+        "https://api.example.com/items?offset=2&limit=2"
+    );
+    let state = InputState::default();
+    let missing = source
+        .test_read(&json!({}), "itms", &state, limits, &context)
+        .await;
     assert!(
         missing
             .unwrap_err()
             .message()
-            .contains("Those it has: items.")
+            .contains("Did you mean `items`? Those it has: items.")
     );
 }
