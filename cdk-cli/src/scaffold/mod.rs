@@ -19,7 +19,13 @@ use cdk_declarative::words;
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
 /// The kinds of connectors there are templates for.
-const KINDS: [&str; 4] = ["source-http", "source-sql", "source-file", "destination"];
+const KINDS: [&str; 5] = [
+    "source-http",
+    "source-declarative",
+    "source-sql",
+    "source-file",
+    "destination",
+];
 
 /// For `cargo generate` only.
 const QUESTIONS: &str = "cargo-generate.toml";

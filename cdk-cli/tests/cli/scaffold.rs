@@ -7,7 +7,15 @@ use serde_json::Value;
 
 use crate::support::Desk;
 
-const KINDS: [&str; 4] = ["source-http", "source-sql", "source-file", "destination"];
+const KINDS: [&str; 5] = [
+    "source-http",
+    "source-declarative",
+    "source-sql",
+    "source-file",
+    "destination",
+];
+/// Those of APIs, which take choices.
+const API_KINDS: [&str; 2] = ["source-http", "source-declarative"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
@@ -33,12 +41,10 @@ fn every_kind_and_choice_is_filled_in() {
     let auths = choices("--auth", &["none", "api-key", "bearer", "basic"]);
     let pages = choices("--pagination", &["none", "page", "offset", "cursor"]);
     let mut runs: Vec<Vec<&str>> = KINDS.iter().map(|kind| vec![*kind]).collect();
-    runs.extend(
-        auths
-            .iter()
-            .chain(&pages)
-            .map(|choice| [&["source-http"], &choice[..]].concat()),
-    );
+    for kind in API_KINDS {
+        let choices = auths.iter().chain(&pages);
+        runs.extend(choices.map(|choice| [&[kind], &choice[..]].concat()));
+    }
     for (at, run) in runs.iter().enumerate() {
         let (kind, options) = run.split_first().unwrap();
         let name = format!("Trial{at}");
@@ -49,10 +55,18 @@ fn every_kind_and_choice_is_filled_in() {
         for file in files(&folder) {
             let text = fs::read_to_string(&file).unwrap();
             let shown = file.display();
+            // Templates of its own are what a manifest is made of.
+            let is_manifest = file.ends_with("manifest.yaml");
             assert!(
-                !text.contains("{%") && !text.contains("{{ "),
+                !text.contains("{%") && (is_manifest || !text.contains("{{ ")),
                 "{shown}: {text}"
             );
+            if is_manifest {
+                let path = file.to_str().unwrap();
+                let checked = desk.cdk(&["manifest", "validate", path]);
+                checked.assert_ok();
+                assert!(checked.stdout.contains("without faults"), "{checked:?}");
+            }
             assert!(text.is_empty() || text.ends_with('\n'), "{shown}");
             if file.extension().is_some_and(|ending| ending == "json") {
                 serde_json::from_str::<Value>(&text)

@@ -9,8 +9,9 @@ use cdk_tests::built;
 use crate::support::Desk;
 
 /// Kinds, and the folders that come out.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("source-http", "source-trial-http"),
+    ("source-declarative", "source-trial-declarative"),
     ("source-sql", "source-trial-sql"),
     ("source-file", "source-trial-file"),
     ("destination", "destination-trial"),
