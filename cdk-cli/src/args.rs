@@ -1,9 +1,12 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::manifest::ManifestArgs;
+use crate::registry::Reference;
 use crate::units;
 
 const EXIT_CODES: &str = "\
@@ -51,6 +54,8 @@ pub(crate) enum Command {
     Image(ImageArgs),
     /// Judge a connector by the protocol's rules
     Test(Box<TestArgs>),
+    /// Run low-code manifests, and help with writing them
+    Manifest(Box<ManifestArgs>),
     /// Normalize again what syncs left in a destination, without a source
     Normalize(NormalizeArgs),
     /// Show or reset what a connection remembers
@@ -84,9 +89,9 @@ pub(crate) struct SyncArgs {
 /// Which connector.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectorArgs {
-    /// A built-in name (see `cdk connectors`), the path of an executable, docker:IMAGE, or a command
-    #[arg(long, short, value_name = "NAME|PATH")]
-    pub(crate) connector: String,
+    /// A built-in name (see `cdk connectors`), a manifest.yaml, the path of an executable, docker:IMAGE, or a command
+    #[arg(long, short, value_name = "NAME|PATH", value_parser = reference)]
+    pub(crate) connector: Reference,
     /// Print Airbyte protocol messages as JSON lines instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
@@ -118,20 +123,20 @@ pub(crate) struct ReadArgs {
 /// `cdk new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// source-http, source-sql, source-file or destination
+    /// source-http, source-declarative, source-sql, source-file or destination
     pub(crate) kind: String,
     /// Its name, as in MyCustomAPI or my-custom-api
     pub(crate) name: String,
     /// Make its folder in this one, instead of the current one
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
-    /// Base URL of the API (source-http)
+    /// Base URL of the API (source-http, source-declarative)
     #[arg(long, value_name = "URL", default_value = "https://api.example.com/v1")]
     pub(crate) api_base: String,
-    /// Credentials of the API (source-http)
+    /// Credentials of the API (source-http, source-declarative)
     #[arg(long, value_enum, default_value_t = AuthKind::Bearer)]
     pub(crate) auth: AuthKind,
-    /// Pages of the API (source-http)
+    /// Pages of the API (source-http, source-declarative)
     #[arg(long, value_enum, default_value_t = PagesKind::Page)]
     pub(crate) pagination: PagesKind,
     /// Its licence, as an SPDX expression
@@ -226,7 +231,7 @@ pub(crate) struct ImageBuildArgs {
 /// `cdk test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
-    /// A built-in name (see `cdk connectors`), the path of an executable, docker:IMAGE, or a command
+    /// A built-in name (see `cdk connectors`), a manifest.yaml, the path of an executable, docker:IMAGE, or a command
     #[arg(
         long,
         short,
@@ -309,6 +314,11 @@ pub(crate) enum ReportFormat {
     Json,
     /// JUnit XML
     Junit,
+}
+
+/// What `--connector` takes, from the current directory.
+fn reference(text: &str) -> Result<Reference, Infallible> {
+    Ok(Reference::parse(text, Path::new("")))
 }
 
 /// `what=why`, neither of them empty.

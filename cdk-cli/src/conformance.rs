@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{ReportFormat, TestArgs};
 use crate::connection::read_config;
+use crate::manifest;
 use crate::output::{Exit, Output};
 use crate::references::Resolver;
 use crate::registry::Reference;
@@ -84,7 +85,13 @@ fn suite_of(args: &TestArgs, output: &Output) -> Result<Suite> {
         Reference::Command(command) => {
             Suite::program(Program::new(command.name()).args(command.args()))
         }
-        reference => Suite::connector(reference.connect(None)?),
+        reference => {
+            if let Reference::Manifest(path) = &reference {
+                // A broken one would fail every rule, and none would say why.
+                manifest::load(path)?;
+            }
+            Suite::connector(reference.connect(None)?)
+        }
     };
     suite = suite.named(name);
     if let Some(path) = &args.config {

@@ -19,7 +19,7 @@ use crate::args::{ConfiguredArgs, ConnectorArgs, ReadArgs};
 use crate::connection::read_config;
 use crate::output::{Exit, Output};
 use crate::references::Resolver;
-use crate::registry::{BUILT_INS, Reference};
+use crate::registry::BUILT_INS;
 use crate::signals::{Ended, Signals};
 use crate::{host, summary};
 
@@ -186,12 +186,11 @@ impl<'a> Call<'a> {
         stop: &CancellationToken,
         output: &Output,
     ) -> Result<(Connector, Option<(TempDir, PathBuf)>)> {
-        let name = &self.connector.connector;
-        let reference = Reference::parse(name, Path::new(""));
+        let reference = &self.connector.connector;
         let mut connector = reference.connect(None)?;
         if let (Connector::Destination(_), "discover" | "read") = (&connector, self.verb) {
             return Err(ConnectorError::config(format!(
-                "`{name}` is a destination: it has no streams to {}.",
+                "`{reference}` is a destination: it has no streams to {}.",
                 self.verb
             )));
         }

@@ -76,6 +76,17 @@ pub(crate) fn discreet(
     }
 }
 
+/// What a call is made in: `secrets` are shared with it, `stop` ends it. What it emits can be received.
+pub(crate) fn context(
+    secrets: &Secrets,
+    stop: &CancellationToken,
+) -> (Context, event::EventReceiver) {
+    let (events, received) = event::channel(MemoryBudget::default(), Progress::default());
+    let clock = Arc::new(SystemClock);
+    let context = Context::with_host(events, clock, secrets.clone(), stop.clone());
+    (context, received)
+}
+
 /// Asks a connector in another process for its spec, and registers what the spec calls secret in `config`.
 /// A built-in one does that by itself when it reads its config. Returns the spec's schema.
 pub(crate) async fn learn_secrets(
@@ -85,9 +96,7 @@ pub(crate) async fn learn_secrets(
     stop: &CancellationToken,
 ) -> Result<Value> {
     // What it emits meanwhile is no part of its answer.
-    let (events, _received) = event::channel(MemoryBudget::default(), Progress::default());
-    let clock = Arc::new(SystemClock);
-    let context = Context::with_host(events, clock, secrets.clone(), stop.clone());
+    let (context, _received) = context(secrets, stop);
     let spec = match connector {
         Connector::Source(source) => source.spec_dyn(&context).await?,
         Connector::Destination(destination) => destination.spec_dyn(&context).await?,

@@ -7,6 +7,7 @@ mod connector;
 mod host;
 mod image;
 mod log;
+mod manifest;
 mod normalize;
 mod output;
 mod progress;
@@ -76,6 +77,7 @@ async fn run(cli: &Cli, output: &Output) -> Exit {
             verb: ImageVerb::Build(args),
         }) => image::build(args, output),
         Command::Test(args) => conformance::test(args, signals, output).await,
+        Command::Manifest(args) => manifest::run(args, signals, output).await,
         Command::Normalize(args) => normalize::run(args, output).await,
         Command::State(StateArgs {
             verb: StateVerb::Show(args),

@@ -1,6 +1,7 @@
 //! The connectors that are built in: the one place that lists them.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cdk_core::entrypoint::Connector;
@@ -8,7 +9,7 @@ use cdk_core::{
     ConnectorError, Destination, ProcessCommand, ProcessDestination, ProcessSource, Result, Source,
 };
 
-use cdk_declarative::words;
+use cdk_declarative::{ManifestSource, words};
 
 /// A connector in this program.
 pub(crate) struct BuiltIn {
@@ -28,6 +29,11 @@ pub(crate) const BUILT_INS: &[BuiltIn] = &[
         name: "source-file",
         about: "one CSV or JSONL file from a path or a URL",
         make: source_file::connector,
+    },
+    BuiltIn {
+        name: "source-declarative-manifest",
+        about: "any manifest.yaml of a low-code connector, given in the config",
+        make: || Connector::Source(Arc::new(ManifestSource::injected())),
     },
     BuiltIn {
         name: "source-mysql",
@@ -106,19 +112,28 @@ impl Role {
 pub(crate) enum Reference {
     /// A built-in one, by its name with or without `source-` or `destination-`.
     Name(String),
+    /// The manifest of a low-code source.
+    Manifest(PathBuf),
     /// Any executable that speaks the protocol.
     Command(ProcessCommand),
 }
 
+/// How the name of a manifest's file ends.
+const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
 impl Reference {
-    /// Reads what `--connector` takes: a name, `docker:IMAGE`, a path, or a command with arguments.
+    /// Reads what `--connector` takes: a name, `docker:IMAGE`, a manifest, a path, or a command with arguments.
     /// A relative path starts at `directory`.
     pub(crate) fn parse(text: &str, directory: &Path) -> Self {
         let path = directory.join(text);
         if let Some(image) = text.strip_prefix("docker:") {
             return Self::Command(ProcessCommand::docker(image));
         }
-        if text.contains('/') && (path.exists() || !text.contains(' ')) {
+        let is_one_word = path.exists() || !text.contains(' ');
+        if is_one_word && is_manifest(&path) {
+            return Self::Manifest(path);
+        }
+        if text.contains('/') && is_one_word {
             return Self::path(text, directory);
         }
         match text.split_once(' ') {
@@ -156,6 +171,16 @@ impl Reference {
                 let source = ProcessSource::new(command.clone());
                 return Ok(Connector::Source(Arc::new(source)));
             }
+            Self::Manifest(path) if role == Some(Role::Destination) => {
+                return Err(ConnectorError::config(format!(
+                    "{} is a manifest, which describes a source. A destination is given by its name or path.",
+                    path.display()
+                )));
+            }
+            Self::Manifest(path) => {
+                let source = ManifestSource::from_file(path);
+                return Ok(Connector::Source(Arc::new(source)));
+            }
             Self::Name(name) => name,
         };
         let roles = match role {
@@ -173,9 +198,24 @@ impl Reference {
     pub(crate) fn built_in_destination(&self) -> Option<&'static str> {
         match self {
             Self::Name(name) => find(name, &["destination-"]).map(|built_in| built_in.name),
-            Self::Command(_) => None,
+            Self::Command(_) | Self::Manifest(_) => None,
         }
     }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Manifest(path) => write!(f, "{}", path.display()),
+            Self::Command(command) => f.write_str(command.name()),
+        }
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| MANIFEST_ENDINGS.contains(&ending))
 }
 
 fn find(name: &str, roles: &[&str]) -> Option<&'static BuiltIn> {
@@ -205,7 +245,7 @@ fn unknown(name: &str, role: Option<Role>, roles: &[&str]) -> ConnectorError {
     let guess = words::did_you_mean(name, short.flatten());
     ConnectorError::config(format!(
         "There is no built-in {kind} `{name}`.{guess} Built in: {}. Any other connector is given by the \
-         path of its executable (./{name}) or as docker:IMAGE.",
+         path of its executable (./{name}) or manifest (./manifest.yaml), or as docker:IMAGE.",
         known.join(", ")
     ))
 }
@@ -240,13 +280,19 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_is_no_destination() {
+        let error = connect("manifest.yaml", Some(Role::Destination)).unwrap_err();
+        assert!(error.message().contains("describes a source"), "{error}");
+    }
+
+    #[test]
     fn a_misspelt_name_is_guessed() {
         let error = connect("facker", Some(Role::Source)).unwrap_err();
         assert!(error.message().contains("Did you mean `faker`?"), "{error}");
     }
 
     #[test]
-    fn paths_images_and_commands_are_told_apart() {
+    fn paths_images_manifests_and_commands_are_told_apart() {
         let dir = Path::new("/conf");
         let none: [&str; 0] = [];
         for (text, command) in [
@@ -262,6 +308,10 @@ mod tests {
                 Reference::Command(command),
                 "{text}"
             );
+        }
+        for name in ["manifest.yaml", "x/m.yml", "m.json"] {
+            let manifest = Reference::parse(name, dir);
+            assert_eq!(manifest, Reference::Manifest(dir.join(name)));
         }
         assert_eq!(
             Reference::parse("faker", dir),

@@ -66,6 +66,7 @@ pub(super) const CONNECTOR: Keys = Keys {
         ("path", &["executable", "chemin"]),
         ("docker", &["image", "dockerimage"]),
         ("command", &["commande"]),
+        ("manifest", &["manifeste"]),
         ("config", &["configuration"]),
     ],
 };

@@ -44,8 +44,9 @@ impl Part {
             }
         }
         let reference = reference.ok_or_else(|| {
-            let text =
-                format!("{what} names no connector. Add `name: …`, `path: …` or `docker: …`.");
+            let text = format!(
+                "{what} names no connector. Add `name: …`, `manifest: …`, `path: …` or `docker: …`."
+            );
             Problem::new(node.place, text)
         })?;
         Ok(Self {
@@ -100,6 +101,7 @@ fn named(key: &str, value: &Node, directory: &Path) -> Result<Reference, Problem
     }
     Ok(match key {
         "docker" => Reference::Command(ProcessCommand::docker(text)),
+        "manifest" => Reference::Manifest(directory.join(text)),
         "path" => Reference::path(&text, directory),
         "name" => Reference::Name(text),
         _ => Reference::parse(&text, directory),

@@ -6,6 +6,8 @@ mod conformance;
 mod connector;
 mod file;
 mod image;
+mod manifest;
+mod manifest_faults;
 mod normalize;
 mod output;
 mod quickstart;
