@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The packages whose programs are tested.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "cdk-cli",
+    "source-declarative-manifest",
     "source-faker",
     "source-file",
     "source-mysql",

@@ -17,13 +17,16 @@ fn main() -> ExitCode {
 }
 
 /// Takes `--manifest-path FILE` out of the arguments; the others are every connector's.
-fn split(args: impl Iterator<Item = OsString>) -> (Option<OsString>, Vec<OsString>) {
+fn split(mut args: impl Iterator<Item = OsString>) -> (Option<OsString>, Vec<OsString>) {
     let (mut manifest, mut others) = (None, Vec::new());
-    let mut args = args.peekable();
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy();
         if text == "--manifest-path" {
-            manifest = args.next();
+            match args.next() {
+                Some(path) => manifest = Some(path),
+                // The entry point says what is wrong.
+                None => others.push(arg),
+            }
         } else if let Some(path) = text.strip_prefix("--manifest-path=") {
             manifest = Some(path.into());
         } else {

@@ -9,6 +9,13 @@ use crate::support::{CONNECTORS, Desk, messages};
 fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
     let faults = json!({"test_destination": {"test_destination_type": "NONE"}});
     match connector {
+        "source-declarative-manifest" => vec![
+            (json!({}), "__injected_declarative_manifest"),
+            (
+                json!({"__injected_declarative_manifest": {"version": "6.0.0", "streams": []}}),
+                "`check`",
+            ),
+        ],
         "source-faker" => vec![(json!({"count": -1}), "count")],
         "source-file" => vec![
             (json!({"url": 5}), "url"),

@@ -11,6 +11,7 @@ mod conformance;
 mod http_source;
 mod links;
 mod load;
+mod manifests;
 mod output;
 mod signals;
 mod spec;

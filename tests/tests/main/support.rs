@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Every connector the workspace builds.
-pub(crate) const CONNECTORS: [&str; 9] = [
+pub(crate) const CONNECTORS: [&str; 10] = [
+    "source-declarative-manifest",
     "source-faker",
     "source-file",
     "source-mysql",
