@@ -49,11 +49,15 @@ impl Manifest {
 
     /// Everything that is wrong with the text of a manifest or has no effect, in the order of the text.
     pub fn inspect(text: &str) -> Vec<Finding> {
-        let mut tree = match yaml::load_11(text) {
-            Ok(tree) => tree,
+        let (mut tree, repeats) = match yaml::load_11_with_repeats(text) {
+            Ok(loaded) => loaded,
             Err(problem) => return vec![problem.into()],
         };
         let mut findings = references::unused(&tree);
+        findings.extend(repeats.into_iter().map(|repeat| Finding {
+            severity: Severity::Warning,
+            ..repeat.into()
+        }));
         match Self::with_broken_references(&mut tree) {
             Ok((manifest, broken)) => {
                 // What a broken reference leaves is no fault of its own.
@@ -256,6 +260,18 @@ mod tests {
             "line 9, column 31, `streams[2].retrievr`: A DeclarativeStream has no field `retrievr`: it has no effect. Did you mean `retriever`?",
         ];
         assert_eq!(found, wanted, "{found:#?}");
+    }
+
+    #[test]
+    fn keys_that_are_there_twice_are_told_of_and_the_last_one_counts() {
+        let text = format!("{HEAD}streams: [1]\nstreams: []\n");
+        let found = Manifest::inspect(&text);
+        let wanted = "line 4, column 1, `manifest`: `streams` is here twice, and only this one counts. Take the one in line 3 out.";
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            (found[0].to_string().as_str(), found[0].severity),
+            (wanted, Severity::Warning)
+        );
     }
 
     #[test]

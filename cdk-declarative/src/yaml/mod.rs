@@ -187,6 +187,11 @@ pub fn load_11(text: &str) -> Result<Node, Problem> {
     load_by(text, Rules::Yaml11)
 }
 
+/// The same, with the keys that are there twice in one mapping.
+pub fn load_11_with_repeats(text: &str) -> Result<(Node, Vec<Problem>), Problem> {
+    load_all(text, Rules::Yaml11)
+}
+
 /// The value of one document as PyYAML reads it. A text that is no YAML is a config error.
 pub fn parse(text: &str) -> cdk_core::Result<serde_json::Value> {
     load_11(text).map(Node::into_json).map_err(|problem| {
@@ -203,6 +208,10 @@ enum Rules {
 }
 
 fn load_by(text: &str, rules: Rules) -> Result<Node, Problem> {
+    load_all(text, rules).map(|(node, _)| node)
+}
+
+fn load_all(text: &str, rules: Rules) -> Result<(Node, Vec<Problem>), Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     load_yaml(text, rules).or_else(|problem| {
         if !problem.text.starts_with(NOT_YAML) {
@@ -210,16 +219,18 @@ fn load_by(text: &str, rules: Rules) -> Result<Node, Problem> {
         }
         // JSON is YAML but for one thing: escapes of characters beyond U+FFFF come in pairs.
         let json = serde_json::from_str::<serde_json::Value>(text);
-        json.map(Node::from_json).map_err(|_| problem)
+        json.map(|json| (Node::from_json(json), Vec::new()))
+            .map_err(|_| problem)
     })
 }
 
-fn load_yaml(text: &str, rules: Rules) -> Result<Node, Problem> {
+fn load_yaml(text: &str, rules: Rules) -> Result<(Node, Vec<Problem>), Problem> {
     let mut loader = Loader {
         rules,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
+        repeats: Vec::new(),
     };
     let mut document = None;
     loop {
@@ -240,7 +251,7 @@ fn load_yaml(text: &str, rules: Rules) -> Result<Node, Problem> {
         place: Place { line: 1, column: 1 },
         kind: Kind::Null,
     };
-    Ok(document.unwrap_or(empty))
+    Ok((document.unwrap_or(empty), loader.repeats))
 }
 
 struct Loader<'a> {
@@ -249,6 +260,8 @@ struct Loader<'a> {
     /// What each anchor stands for, and how many nodes that is.
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// Keys that were there before, where the last one counts.
+    repeats: Vec<Problem>,
 }
 
 impl<'a> Loader<'a> {
@@ -361,7 +374,14 @@ impl<'a> Loader<'a> {
             }
             match entries.iter_mut().find(|entry| entry.key == key) {
                 None => entries.push(Entry { key, place, value }),
-                Some(first) if self.rules == Rules::Yaml11 => first.value = value,
+                Some(first) if self.rules == Rules::Yaml11 => {
+                    let text = format!(
+                        "`{key}` is here twice, and only this one counts. Take the one in line {} out.",
+                        first.place.line
+                    );
+                    self.repeats.push(Problem::new(place, text));
+                    first.value = value;
+                }
                 Some(first) => {
                     let text =
                         format!("`{key}` is here twice; first in line {}.", first.place.line);
