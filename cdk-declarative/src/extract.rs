@@ -35,6 +35,8 @@ impl std::fmt::Debug for Extractor {
 /// Follows a path into each document.
 #[derive(Debug, Clone)]
 pub(crate) struct PathExtractor {
+    /// Its type and place in the manifest, for messages.
+    place: Arc<str>,
     path: Vec<String>,
     expander: Option<Expander>,
     decoder: Decoder,
@@ -62,12 +64,14 @@ impl Extractor {
         scope: &Scope<'_>,
         registry: &Registry,
     ) -> Result<Self> {
+        let place = || Arc::from(format!("{} at `{}`", component.kind(), component.path()));
         match component.kind() {
             "DpathExtractor" => {
                 let path = evaluated_path(component, "field_path", scope)?;
                 let expander = component.child("record_expander")?;
                 let expander = expander.map(|at| Expander::build(&at, scope)).transpose()?;
                 Ok(Self::Path(PathExtractor {
+                    place: place(),
                     path,
                     expander,
                     decoder: decoder.clone(),
@@ -76,6 +80,7 @@ impl Extractor {
             "CustomRecordExtractor" => Ok(Self::Custom(registry.extractor(component)?)),
             // The rows of a file that was downloaded: the decoder does all there is to do.
             "ResponseToFileExtractor" => Ok(Self::Path(PathExtractor {
+                place: place(),
                 path: Vec::new(),
                 expander: None,
                 decoder: decoder.clone(),
@@ -122,7 +127,7 @@ impl PathExtractor {
         };
         let this = self.clone();
         let records = documents
-            .into_values()
+            .into_values(&self.place)
             .flat_map(move |document| match document {
                 Ok(document) => this.of_document(document),
                 Err(error) => vec![Err(error)],
@@ -297,17 +302,20 @@ impl Expander {
     }
 }
 
-/// A record has to be an object.
-pub(crate) fn object(record: Value) -> Result<Map<String, Value>> {
+/// A record has to be an object. `path` is the record selector's.
+pub(crate) fn object(record: Value, path: &str) -> Result<Map<String, Value>> {
     match record {
         Value::Object(map) => Ok(map),
-        other => Err(no_object(match other {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a text",
-            _ => "a list",
-        })),
+        other => {
+            let what = match other {
+                Value::Null => "null",
+                Value::Bool(_) => "a boolean",
+                Value::Number(_) => "a number",
+                Value::String(_) => "a text",
+                _ => "a list",
+            };
+            Err(no_object(what, path))
+        }
     }
 }
 
@@ -322,10 +330,10 @@ pub(crate) fn kind_of_json(text: &str) -> &'static str {
     }
 }
 
-pub(crate) fn no_object(what: &str) -> ConnectorError {
+pub(crate) fn no_object(what: &str, path: &str) -> ConnectorError {
     ConnectorError::system(format!(
         "The API answered with {what} where a record, which is an object, was expected. Check the `field_path` of \
-         the extractor."
+         the extractor at `{path}`."
     ))
 }
 
@@ -336,6 +344,7 @@ mod tests {
 
     fn extractor(path: &[&str], expander: Option<Expander>) -> PathExtractor {
         PathExtractor {
+            place: Arc::from("a test"),
             path: path.iter().map(|step| (*step).to_owned()).collect(),
             expander,
             decoder: Decoder::Json,
@@ -373,7 +382,7 @@ mod tests {
             for body in bodies {
                 let fast = extractor(&path, None);
                 let slow: Vec<_> = Documents::Text(Bytes::from(body))
-                    .into_values()
+                    .into_values("a test")
                     .flat_map(|document| fast.of_document(document.unwrap()))
                     .map(Result::unwrap)
                     .collect();

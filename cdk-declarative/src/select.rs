@@ -59,6 +59,8 @@ fn parse(text: &str) -> Result<Value> {
 
 /// Makes records of a response.
 pub(crate) struct Selector {
+    /// Where it stands in the manifest.
+    path: String,
     extractor: Extractor,
     filter: Option<Filter>,
     transformations: Vec<Transformation>,
@@ -104,6 +106,7 @@ impl Selector {
             Some(filter) => Condition::optional(&filter, "condition")?.map(Filter::Condition),
         };
         Ok(Self {
+            path: component.path().to_owned(),
             extractor: Extractor::build(&extractor, decoder, &scope, host.registry())?,
             filter,
             transforms_first: component
@@ -175,7 +178,7 @@ impl Selector {
         if self.transformations.is_empty() {
             return Ok(record);
         }
-        let mut value = Value::Object(extract::object(record.into_value()?)?);
+        let mut value = Value::Object(extract::object(record.into_value()?, &self.path)?);
         for transformation in &self.transformations {
             transformation.apply(&mut value, scope)?;
         }

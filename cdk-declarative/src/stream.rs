@@ -29,6 +29,8 @@ use crate::upload::Uploader;
 /// A stream as its manifest describes it.
 pub(crate) struct DeclarativeStream {
     name: String,
+    /// Where its record selector stands in the manifest.
+    selector: String,
     primary_key: Vec<Vec<String>>,
     allows_other_cursor: bool,
     retriever: Retriever,
@@ -97,6 +99,7 @@ impl DeclarativeStream {
             is_lazy: slicing.is_lazy,
         };
         let retriever = component.need_child("retriever")?;
+        let selector = format!("{}.record_selector", retriever.path());
         let schema = given
             .configured
             .as_ref()
@@ -130,6 +133,7 @@ impl DeclarativeStream {
         };
         Ok(Self {
             name: name.to_owned(),
+            selector,
             primary_key: primary_key(component)?,
             allows_other_cursor,
             retriever,
@@ -232,12 +236,15 @@ impl DeclarativeStream {
             Record::Slice(text, range) => {
                 let text = &text[range];
                 if !text.starts_with('{') {
-                    return Err(extract::no_object(extract::kind_of_json(text)));
+                    return Err(extract::no_object(
+                        extract::kind_of_json(text),
+                        &self.selector,
+                    ));
                 }
                 sink.raw_record(&raw_json::without_nulls(text)).await
             }
             Record::Tree(value) => {
-                let record = extract::object(value)?;
+                let record = extract::object(value, &self.selector)?;
                 sink.record(&without_nulls(Value::Object(record))).await
             }
         }

@@ -158,11 +158,15 @@ fn an_answer_of_the_wrong_shape_is_an_error_of_its_stream() {
     ] {
         let (error, _) = read(&items(list), MANIFEST);
         let message = error["message"].as_str().unwrap_or_default();
-        assert!(message.contains("Check the `field_path`"), "{error}");
+        let remedy =
+            "Check the `field_path` of the extractor at `streams[0].retriever.record_selector`.";
+        assert!(message.contains(remedy), "{error}");
         assert!(message.contains(said), "{error}");
     }
     let api = Api::serve(|_| Reply::text("<html>Down for maintenance</html>"));
     let (error, printed) = read(&api, MANIFEST);
     assert_eq!(error, Value::Null);
-    assert!(printed.contains("is not valid JSON"), "{printed}");
+    let said = "DpathExtractor at `streams[0].retriever.record_selector.extractor` reads it as an empty object";
+    assert_eq!(printed.matches(said).count(), 1, "{printed}");
+    assert!(printed.contains("cdk manifest test-read"), "{printed}");
 }

@@ -8,19 +8,15 @@ use super::{Documents, Encoding, empty, lines_of, wrong_shape};
 use crate::component::Component;
 use crate::raw_json::{self, Found};
 
-/// The documents of a body: the items of a list, or the one there is. A body that is no JSON, and an
-/// empty list, stand for one empty object, as the reference has it.
-pub(super) fn documents(body: &[u8]) -> Vec<Value> {
+/// The documents of a body: the items of a list, or the one there is. A body that is no JSON, of which `told` hears, and
+/// an empty list, stand for one empty object, as the reference has it.
+pub(super) fn documents(body: &[u8], told: impl FnOnce(&serde_json::Error)) -> Vec<Value> {
     match serde_json::from_slice(body) {
         Ok(Value::Array(items)) if !items.is_empty() => items,
         Ok(Value::Array(_) | Value::Null) => vec![empty()],
         Ok(one) => vec![one],
         Err(error) => {
-            tracing::error!(
-                "A response is not valid JSON (line {}, column {}); it is read as an empty object.",
-                error.line(),
-                error.column()
-            );
+            told(&error);
             vec![empty()]
         }
     }
@@ -86,10 +82,11 @@ mod tests {
 
     #[test]
     fn a_list_stands_for_its_items_and_nothing_for_an_empty_object() {
-        assert_eq!(documents(b"[1,2]"), [json!(1), json!(2)]);
-        assert_eq!(documents(b"{\"a\":1}"), [json!({"a": 1})]);
+        let read = |body: &str| documents(body.as_bytes(), |_| {});
+        assert_eq!(read("[1,2]"), [json!(1), json!(2)]);
+        assert_eq!(read("{\"a\":1}"), [json!({"a": 1})]);
         for nothing in ["", "[]", "<html>", "null"] {
-            assert_eq!(documents(nothing.as_bytes()), [json!({})], "{nothing:?}");
+            assert_eq!(read(nothing), [json!({})], "{nothing:?}");
         }
     }
 }

@@ -125,7 +125,8 @@ impl Decoder {
     /// The first document, which is what pagination sees; `{}` when there is none.
     pub(crate) fn first(&self, body: Bytes) -> Result<Value> {
         match self.decode(body)? {
-            Documents::Text(text) => Ok(json::documents(&text)
+            // Whoever takes records out of the body tells of one that is no JSON.
+            Documents::Text(text) => Ok(json::documents(&text, |_| {})
                 .into_iter()
                 .next()
                 .unwrap_or_else(empty)),
@@ -143,10 +144,18 @@ impl Documents {
         Self::Each(Box::new(items))
     }
 
-    /// All documents as trees.
-    pub(crate) fn into_values(self) -> Box<dyn Iterator<Item = Result<Value>> + Send> {
+    /// All documents as trees. `place` is who reads them, for the log.
+    pub(crate) fn into_values(self, place: &str) -> Box<dyn Iterator<Item = Result<Value>> + Send> {
+        let no_json = |error: &serde_json::Error| {
+            tracing::error!(
+                "A response is not valid JSON (line {}, column {}); {place} reads it as an empty object. Look at the answer \
+                 with `cdk manifest test-read`, then correct the URL or the `decoder`.",
+                error.line(),
+                error.column()
+            );
+        };
         match self {
-            Self::Text(text) => Box::new(json::documents(&text).into_iter().map(Ok)),
+            Self::Text(text) => Box::new(json::documents(&text, no_json).into_iter().map(Ok)),
             Self::Each(each) => each,
         }
     }
@@ -193,9 +202,9 @@ fn unzip(inner: &Decoder, body: &Bytes) -> Result<Documents> {
         file.read_to_end(&mut plain).system_error(broken)?;
         all.push(inner.decode(Bytes::from(plain))?);
     }
-    Ok(Documents::each(
-        all.into_iter().flat_map(Documents::into_values),
-    ))
+    Ok(Documents::each(all.into_iter().flat_map(|documents| {
+        documents.into_values("a ZipfileDecoder")
+    })))
 }
 
 /// A text encoding by its Python name.
