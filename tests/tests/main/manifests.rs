@@ -8,6 +8,8 @@ use cdk_testkit::{Files, Program, Suite};
 use cdk_tests::built;
 use serde_json::{Value, json};
 
+use crate::support::{Desk, messages};
+
 /// Orders by date and shop, and the shops they belong to.
 const MANIFEST: &str = r#"version: 6.0.0
 type: DeclarativeSource
@@ -110,6 +112,29 @@ fn program(files: &Files) -> Program {
     Program::new(built::program("source-declarative-manifest"))
         .directory(files.path())
         .env("NO_PROXY", "127.0.0.1")
+}
+
+#[test]
+fn the_path_of_a_manifest_is_an_option_with_a_value() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("manifest.yaml"), MANIFEST).unwrap();
+    for path in [
+        &["--manifest-path", "manifest.yaml"][..],
+        &["--manifest-path=manifest.yaml"],
+    ] {
+        let run = desk.run("source-declarative-manifest", &[&["spec"], path].concat());
+        let printed = messages(&run.stdout);
+        let spec = printed
+            .iter()
+            .find(|message| message["type"] == "SPEC")
+            .unwrap();
+        let properties = &spec["spec"]["connectionSpecification"]["properties"];
+        assert_eq!(properties["token"]["airbyte_secret"], true);
+    }
+    let run = desk.run("source-declarative-manifest", &["spec", "--manifest-path"]);
+    assert_eq!(run.status.code(), Some(2), "{run:?}");
+    let said = [run.stdout, run.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("--manifest-path"));
 }
 
 #[tokio::test]
