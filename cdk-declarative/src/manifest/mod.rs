@@ -2,6 +2,7 @@
 
 mod components;
 mod json_schema;
+mod names;
 mod parameters;
 mod reference;
 mod references;
@@ -62,6 +63,7 @@ impl Manifest {
             Ok((manifest, broken)) => {
                 // What a broken reference leaves is no fault of its own.
                 let is_left = |finding: &Finding| broken.iter().any(|it| it.place == finding.place);
+                findings.extend(names::findings(&manifest.tree));
                 let of_components = manifest.findings();
                 findings.extend(of_components.into_iter().filter(|it| !is_left(it)));
                 findings.extend(broken);
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_there_twice_are_told_of_and_the_last_one_counts() {
-        let text = format!("{HEAD}streams: [1]\nstreams: []\n");
+        let text = format!("{HEAD}streams: [1]\nstreams: []\ndynamic_streams: []\n");
         let found = Manifest::inspect(&text);
         let wanted = "line 4, column 1, `manifest`: `streams` is here twice, and only this one counts. Take the one in line 3 out.";
         assert_eq!(found.len(), 1, "{found:?}");
