@@ -120,7 +120,7 @@ impl ManifestSource {
     ///
     /// Requests are not repeated and answers not kept. The result is an object with `slices`, each with its `slice`,
     /// `records` and `exchanges`; `other_exchanges`, those of parents and of what failed before a slice; the `state` after
-    /// the last one; and `limit_reached`: there may be more. An exchange has the `requester` (a stream's name), the
+    /// the last one; the `inferred_schema` that all records fit; and `limit_reached`: there may be more. An exchange has the `requester` (a stream's name), the
     /// `request` (`method`, `url`, `headers`, `body`, with credentials) and the `response` (`status`, `headers`, `body`, or
     /// an `error`); bodies are JSON where they are. An error of the stream is in `error` (`type`, `message`, `cause`),
     /// beside what was read before.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cdk_core::Result;
 use cdk_http::Request;
+use cdk_http::stream::schema_of_records;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
@@ -106,6 +107,12 @@ pub(crate) async fn run(
         "limit_reached".to_owned(),
         (reading.has_cut || reading.slices.len() >= limits.slices).into(),
     );
+    let records = reading
+        .slices
+        .iter()
+        .filter_map(|slice| slice["records"].as_array());
+    let schema = schema_of_records(records.flatten());
+    read.insert("inferred_schema".to_owned(), schema);
     read.insert("slices".to_owned(), reading.slices.into());
     // Requests that led to no slice: those of parents, or the one that failed.
     read.insert("other_exchanges".to_owned(), recorder.take().into());

@@ -181,6 +181,12 @@ fn shown(read: &Value) -> String {
         lines.push("Other requests".to_owned());
         lines.extend(others.iter().map(exchange));
     }
+    if slices
+        .iter()
+        .any(|slice| !items(&slice["records"]).is_empty())
+    {
+        lines.push(format!("Schema {}", read["inferred_schema"]));
+    }
     if !read["state"].is_null() {
         lines.push(format!("State {}", read["state"]));
     }

@@ -254,6 +254,8 @@ fn a_test_read_shows_what_went_over_the_wire_and_no_secrets() {
     let read: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(read["limit_reached"], false);
     assert_eq!(read["state"]["updated_at"], "2024-03-05T00:00:00Z");
+    let properties = &read["inferred_schema"]["properties"];
+    assert_eq!(properties["id"]["type"], json!(["null", "integer"]));
     let slice = &read["slices"][0];
     assert_eq!(slice["records"].as_array().unwrap().len(), 5);
     let exchanges = slice["exchanges"].as_array().unwrap();
@@ -273,6 +275,7 @@ fn a_test_read_shows_what_went_over_the_wire_and_no_secrets() {
         "Slice 1",
         "page=3&since=",
         "5 records in 1 slice",
+        "Schema {",
         "State {",
     ] {
         assert!(text.stdout.contains(part), "{part}: {}", text.stdout);

@@ -19,7 +19,7 @@ use crate::stream::cursor::Latest;
 use crate::stream::fetch::PageHead;
 use crate::stream::job::AsyncJob;
 use crate::stream::parent::{Outstanding, Parent};
-use crate::stream::{DatetimeCursor, HttpApi, Slice, schema_of};
+use crate::stream::{DatetimeCursor, HttpApi, Slice, schema_of, schema_of_records};
 
 type Customize = Arc<dyn Fn(&mut Request, &Slice) -> Result<()> + Send + Sync>;
 type Keep = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -290,7 +290,11 @@ impl HttpStream {
     /// that begins with that page does not ask for it again.
     pub async fn infer_schema(&mut self, context: &Context) -> Result<()> {
         let records = self.first_page(context).await?;
-        self.schema = super::schema::inferred(&records);
+        let records = records.iter().filter_map(|record| {
+            // What is no JSON tells nothing.
+            serde_json::from_str::<Value>(record).ok()
+        });
+        self.schema = schema_of_records(records);
         Ok(())
     }
 

@@ -22,5 +22,5 @@ pub use cursor::DatetimeCursor;
 pub use datetime::{Step, TimeFormat, Window, windows};
 pub use describe::HttpStream;
 pub use job::{AsyncJob, JobStatus};
-pub use schema::schema_of;
+pub use schema::{schema_of, schema_of_records};
 pub use slice::Slice;

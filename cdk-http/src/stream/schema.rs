@@ -1,5 +1,7 @@
 //! Schemas of records.
 
+use std::borrow::Borrow;
+
 use airbyte_protocol::types::{AirbyteType, widen};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -14,12 +16,11 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     open(data_type.to_json_schema(is_nullable))
 }
 
-/// The schema that all of `records` fit.
-pub(super) fn inferred(records: &[String]) -> Value {
-    let types = records.iter().filter_map(|record| {
-        let value: Value = serde_json::from_str(record).ok()?;
-        AirbyteType::of_value(&value)
-    });
+/// The schema that all of `records` fit, as far as they tell. An object of any kind when there are none.
+pub fn schema_of_records<V: Borrow<Value>>(records: impl IntoIterator<Item = V>) -> Value {
+    let types = records
+        .into_iter()
+        .filter_map(|record| AirbyteType::of_value(record.borrow()));
     let whole = types.reduce(widen);
     let whole = whole.unwrap_or(AirbyteType::Object(Some(Vec::new())));
     open(whole.to_json_schema(false))
@@ -39,8 +40,11 @@ mod tests {
 
     #[test]
     fn records_widen_the_schema() {
-        let records = [r#"{"id":1,"a":1}"#, r#"{"id":2,"a":1.5,"b":{"c":"x"}}"#];
-        let schema = inferred(&records.map(str::to_owned));
+        let records = [
+            json!({"id": 1, "a": 1}),
+            json!({"id": 2, "a": 1.5, "b": {"c": "x"}}),
+        ];
+        let schema = schema_of_records(&records);
         assert_eq!(schema["properties"]["a"]["type"], json!(["null", "number"]));
         assert_eq!(
             schema["properties"]["b"]["properties"]["c"]["type"],
