@@ -6,6 +6,7 @@ mod names;
 mod parameters;
 mod reference;
 mod references;
+mod unread;
 mod validate;
 
 use cdk_core::{ConnectorError, Result};
@@ -64,6 +65,7 @@ impl Manifest {
                 // What a broken reference leaves is no fault of its own.
                 let is_left = |finding: &Finding| broken.iter().any(|it| it.place == finding.place);
                 findings.extend(names::findings(&manifest.tree));
+                findings.extend(unread::findings(&tree, &manifest.tree));
                 let of_components = manifest.findings();
                 findings.extend(of_components.into_iter().filter(|it| !is_left(it)));
                 findings.extend(broken);
@@ -262,6 +264,22 @@ mod tests {
             "line 9, column 31, `streams[2].retrievr`: A DeclarativeStream has no field `retrievr`: it has no effect. Did you mean `retriever`?",
         ];
         assert_eq!(found, wanted, "{found:#?}");
+    }
+
+    #[test]
+    fn parameters_that_nothing_reads_are_told_of() {
+        let stream = "type: DeclarativeStream, $parameters: {name: a, path: /a, size: 5, old: 1}";
+        let requester = "{type: HttpRequester, url_base: 'https://x', request_parameters: {n: \"{{ parameters['size'] }}\"}}";
+        let selector = "{type: RecordSelector, extractor: {type: DpathExtractor, field_path: []}}";
+        let text = format!(
+            "{HEAD}streams:\n  - {{{stream}, retriever: {{type: SimpleRetriever, requester: {requester}, record_selector: {selector}}}}}\n"
+        );
+        let found: Vec<String> = Manifest::inspect(&text)
+            .iter()
+            .map(Finding::to_string)
+            .collect();
+        let wanted = "line 4, column 73, `streams[0].$parameters.old`: Nothing reads the parameter `old`: it has no effect.";
+        assert_eq!(found, [wanted]);
     }
 
     #[test]
