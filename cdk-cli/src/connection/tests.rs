@@ -28,6 +28,22 @@ fn a_short_file_has_defaults() {
 }
 
 #[test]
+fn a_manifest_is_a_source_in_every_spelling() {
+    for source in [
+        "{manifest: m.yaml}",
+        "{Manifeste: m.yaml, config: c.json}",
+        "{connector: m.yaml}",
+        "m.yaml",
+    ] {
+        let connection = parse(&format!("source: {source}\ndestination: dev-null\n")).unwrap();
+        let manifest = Reference::Manifest(PathBuf::from("conf/m.yaml"));
+        assert_eq!(connection.source.reference, manifest, "{source}");
+    }
+    let twice = refused("source: {manifest: a, path: b}\ndestination: dev-null\n");
+    assert!(twice.contains("names its connector twice"), "{twice}");
+}
+
+#[test]
 fn the_shape_of_the_guide_is_read_as_it_is_printed() {
     let text = "\
 Nom Connexion: PostgreSQL → MinIO
