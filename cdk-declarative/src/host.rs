@@ -137,7 +137,7 @@ impl Host {
         request: Request,
     ) -> std::result::Result<PageResponse, TransportError> {
         let mut response = self.transport.send(request).await?;
-        let body = response.body.bytes(MAX_BODY_BYTES).await?;
+        let body = response.bytes(MAX_BODY_BYTES).await?;
         let body = body.map_err(|_| {
             TransportError::new(
                 TransportErrorKind::Body,

@@ -158,6 +158,19 @@ impl Response {
         }
     }
 
+    /// The body, if it is not longer than `limit`.
+    pub async fn bytes(&mut self, limit: usize) -> Result<Result<Bytes, TooLong>, TransportError> {
+        let expected = self.expected_bytes();
+        let (start, is_whole) = self.body.start(limit, expected).await?;
+        Ok(if is_whole { Ok(start) } else { Err(TooLong) })
+    }
+
+    /// As many bytes as the server says it sends, or 0.
+    pub(crate) fn expected_bytes(&self) -> usize {
+        let length = self.header("content-length");
+        length.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

@@ -187,9 +187,10 @@ impl Requester {
                 wait.as_secs()
             );
         };
-        let _permit = budget.acquire(&request, timer, waiting).await;
+        let mut permit = budget.acquire(&request, timer, waiting).await;
         let sent = request.clone();
         let outcome = self.unless_stopped(request).await?;
+        permit.answered(timer.now());
         if let Ok(response) = &outcome {
             let now_ms = self.host.now_us() / 1000;
             budget.observe(&sent, response.status, &response.headers, timer, now_ms);

@@ -3,6 +3,7 @@
 mod matcher;
 mod policy;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::request::Request;
 use crate::timer::Timer;
 
 pub use matcher::RequestMatcher;
+use policy::{Place, Wait};
 pub use policy::{Policy, Rate};
 
 /// Policies of one API. Cheap to clone; clones share the counts.
@@ -69,6 +71,16 @@ impl Default for Headers {
 #[derive(Debug, Default)]
 pub struct Permit {
     _in_flight: Vec<OwnedSemaphorePermit>,
+    place: Option<Place>,
+}
+
+impl Permit {
+    /// The head of the answer came at `now`, or the request failed: a moving window counts it up to now.
+    pub fn answered(&mut self, now: Duration) {
+        if let Some(place) = self.place.take() {
+            place.answered(now);
+        }
+    }
 }
 
 impl Budget {
@@ -120,10 +132,19 @@ impl Budget {
             }
         }
         if let Some((policy, weight)) = self.rate_policy(request) {
-            while let Err(wait) = policy.take(timer.now(), weight) {
-                waiting(wait);
-                timer.sleep(wait).await;
-            }
+            permit.place = loop {
+                let mut answer = pin!(policy.next_answer());
+                // From here on no answer is missed.
+                answer.as_mut().enable();
+                match policy.take(timer.now(), weight) {
+                    Ok(place) => break place,
+                    Err(Wait::ForAnswer) => answer.await,
+                    Err(Wait::For(time)) => {
+                        waiting(time);
+                        timer.sleep(time).await;
+                    }
+                }
+            };
         }
         permit
     }
@@ -191,6 +212,27 @@ mod tests {
             assert!(window[5] - window[0] >= 10.0, "{times:?}");
         }
         assert!(times[11] < 21.0, "{times:?}");
+    }
+
+    #[tokio::test]
+    async fn a_request_stays_in_a_moving_window_for_its_interval_after_the_answer() {
+        let budget = Budget::new([Policy::moving_window([(1, Duration::from_secs(1))])]);
+        let timer = VirtualTimer::default();
+        let wanted = request("/");
+        let mut first = budget.acquire(&wanted, &timer, |_| {}).await;
+        // It may reach the server at any time until its answer comes.
+        timer.sleep(Duration::from_secs(5)).await;
+        let mut second = std::pin::pin!(budget.acquire(&wanted, &timer, |_| {}));
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        assert_eq!(timer.now().as_secs(), 5);
+        first.answered(timer.now());
+        let mut second = second.await;
+        assert_eq!(timer.now().as_secs(), 6);
+        // One that is given up is over when that is seen.
+        second.answered(timer.now());
+        drop(budget.acquire(&wanted, &timer, |_| {}).await);
+        assert_eq!(timer.now().as_secs(), 7);
+        assert_eq!(send(&budget, &timer, "/").await, 8.0);
     }
 
     #[tokio::test]

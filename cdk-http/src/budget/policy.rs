@@ -1,10 +1,11 @@
 //! One rate limit.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::budget::RequestMatcher;
 use crate::request::Request;
@@ -18,7 +19,77 @@ pub struct Policy {
     /// Any of them; none counts all requests.
     matchers: Vec<RequestMatcher>,
     kind: Kind,
-    usage: Arc<Mutex<Usage>>,
+    count: Arc<Count>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    usage: Mutex<Usage>,
+    /// Told when a request of a moving window was answered.
+    answered: Notify,
+}
+
+/// Why a request may not be sent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not before so long.
+    For(Duration),
+    /// Not before another one was answered.
+    ForAnswer,
+}
+
+/// A request that a moving window counts. It leaves the window an interval after it was answered: when it reached the
+/// server before that, only the server knows.
+#[derive(Debug)]
+struct Sent {
+    id: u64,
+    weight: u32,
+    answer: AnswerTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum AnswerTime {
+    Known(Duration),
+    /// It was given up; the time at which that is noticed counts.
+    GivenUp,
+    InFlight,
+}
+
+impl Sent {
+    fn is_within(&self, interval: Duration, now: Duration) -> bool {
+        match self.answer {
+            AnswerTime::Known(time) => time + interval > now,
+            AnswerTime::GivenUp | AnswerTime::InFlight => true,
+        }
+    }
+}
+
+/// A request's place in a moving window, until it is answered or given up.
+#[derive(Debug)]
+pub(super) struct Place {
+    id: u64,
+    count: Arc<Count>,
+}
+
+impl Place {
+    pub(super) fn answered(self, now: Duration) {
+        self.end(AnswerTime::Known(now));
+    }
+
+    fn end(&self, answer: AnswerTime) {
+        let mut usage = lock(&self.count.usage);
+        let is_this = |sent: &&mut Sent| sent.id == self.id && sent.answer == AnswerTime::InFlight;
+        if let Some(sent) = usage.sent.iter_mut().rev().find(is_this) {
+            sent.answer = answer;
+        }
+        self.count.answered.notify_waiters();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.end(AnswerTime::GivenUp);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -37,8 +108,10 @@ struct Usage {
     used: u32,
     /// When that window ends.
     window_end: Option<Duration>,
-    /// Requests of the longest moving window: when, and how many they count as.
-    sent: VecDeque<(Duration, u32)>,
+    /// Requests of the longest moving window, in the order in which they were let through.
+    sent: Vec<Sent>,
+    /// How many those were in all.
+    sent_ever: u64,
     /// Tokens in the bucket, and when they were counted.
     bucket: Option<(f64, Duration)>,
     /// The server said to wait until then.
@@ -50,7 +123,7 @@ impl Policy {
         Self {
             matchers: Vec::new(),
             kind,
-            usage: Arc::default(),
+            count: Arc::default(),
         }
     }
 
@@ -65,7 +138,8 @@ impl Policy {
         Self::new(Kind::FixedWindow { limit, period })
     }
 
-    /// At no time more requests than each rate allows.
+    /// At no time more requests than each rate allows, whenever between its sending and its answer the server counts a
+    /// request: so in the long run each rate's limit per its interval and the time of an answer.
     pub fn moving_window(rates: impl IntoIterator<Item = Rate>) -> Self {
         let rates = rates.into_iter().collect();
         Self::new(Kind::MovingWindow { rates })
@@ -111,20 +185,30 @@ impl Policy {
         }
     }
 
-    /// Counts a request, or says how long to wait before asking again.
-    pub(super) fn take(&self, now: Duration, weight: u32) -> Result<(), Duration> {
+    /// Counts a request, or says how long to wait before asking again. The place is to be held until the answer comes.
+    pub(super) fn take(&self, now: Duration, weight: u32) -> Result<Option<Place>, Wait> {
         let mut usage = self.usage();
         if usage.blocked_until > now {
-            return Err(usage.blocked_until - now);
+            return Err(Wait::For(usage.blocked_until - now));
         }
-        match &self.kind {
+        let taken = match &self.kind {
             Kind::Unlimited | Kind::Concurrent { .. } => Ok(()),
             Kind::FixedWindow { limit, period } => usage.take_fixed(now, weight, *limit, *period),
-            Kind::MovingWindow { rates } => usage.take_moving(now, weight, rates),
+            Kind::MovingWindow { rates } => {
+                let id = usage.take_moving(now, weight, rates)?;
+                let count = Arc::clone(&self.count);
+                return Ok(Some(Place { id, count }));
+            }
             Kind::TokenBucket { burst, per_second } => {
                 usage.take_token(now, weight, *burst, *per_second)
             }
-        }
+        };
+        taken.map(|()| None).map_err(Wait::For)
+    }
+
+    /// Ends with the next answer from now on to a request that is counted here.
+    pub(super) fn next_answer(&self) -> Notified<'_> {
+        self.count.answered.notified()
     }
 
     /// Learns what the server says: requests left, and in how long there are more.
@@ -142,8 +226,12 @@ impl Policy {
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count.usage)
     }
+}
+
+fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
+    usage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request that counts for more than a whole limit passes when nothing else does.
@@ -171,40 +259,47 @@ impl Usage {
         Ok(())
     }
 
-    fn take_moving(&mut self, now: Duration, weight: u32, rates: &[Rate]) -> Result<(), Duration> {
+    fn take_moving(&mut self, now: Duration, weight: u32, rates: &[Rate]) -> Result<u64, Wait> {
         let longest = rates.iter().map(|rate| rate.1).max().unwrap_or_default();
-        while self
-            .sent
-            .front()
-            .is_some_and(|(sent, _)| *sent + longest <= now)
-        {
-            self.sent.pop_front();
-        }
-        let wait = rates
-            .iter()
-            .filter_map(|rate| self.wait_for(now, weight, *rate));
-        match wait.max() {
-            Some(wait) => Err(wait),
-            None => {
-                self.sent.push_back((now, weight));
-                Ok(())
+        for sent in &mut self.sent {
+            if sent.answer == AnswerTime::GivenUp {
+                sent.answer = AnswerTime::Known(now);
             }
         }
+        self.sent.retain(|sent| sent.is_within(longest, now));
+        let mut waits = rates.iter();
+        if let Some(wait) = waits.find_map(|rate| self.wait_for(now, weight, *rate)) {
+            return Err(wait);
+        }
+        self.sent_ever += 1;
+        let (id, answer) = (self.sent_ever, AnswerTime::InFlight);
+        self.sent.push(Sent { id, weight, answer });
+        Ok(id)
     }
 
-    /// How long until `weight` more fit into `rate`; `None` if they do now.
-    fn wait_for(&self, now: Duration, weight: u32, (limit, interval): Rate) -> Option<Duration> {
-        let within = self.sent.iter().rev();
-        let within = within.take_while(|(sent, _)| *sent + interval > now);
-        let mut used = 0_u32;
-        for (sent, counted) in within {
-            used = used.saturating_add(*counted);
-            if !fits(used, weight, limit) {
-                // It fits once this one, and with it all before, left the window.
-                return Some((*sent + interval).saturating_sub(now));
-            }
+    /// What to wait for until `weight` more fit into `rate`; `None` if they do now.
+    fn wait_for(&self, now: Duration, weight: u32, (limit, interval): Rate) -> Option<Wait> {
+        let within = || {
+            self.sent
+                .iter()
+                .filter(|sent| sent.is_within(interval, now))
+        };
+        let used = within().fold(0, |used: u32, sent| used.saturating_add(sent.weight));
+        if fits(used, weight, limit) {
+            return None;
         }
-        None
+        let mut within: Vec<&Sent> = within().collect();
+        within.sort_unstable_by_key(|sent| Reverse(sent.answer));
+        let mut used = 0_u32;
+        // It fits once this one, and with it all that were answered before it, left the window.
+        let leaving = within.into_iter().find(|sent| {
+            used = used.saturating_add(sent.weight);
+            !fits(used, weight, limit)
+        })?;
+        Some(match leaving.answer {
+            AnswerTime::Known(time) => Wait::For((time + interval).saturating_sub(now)),
+            AnswerTime::GivenUp | AnswerTime::InFlight => Wait::ForAnswer,
+        })
     }
 
     fn take_token(

@@ -85,7 +85,7 @@ impl HttpClient {
     async fn try_once(&self, request: &Request, limit: usize) -> Result<Tried> {
         let mut request = request.clone();
         let grant = self.auth.authorize(&mut request, &self.bare()).await?;
-        let permit = match &self.budget {
+        let mut permit = match &self.budget {
             Some(budget) => {
                 let acquired = budget.acquire(&request, self.timer.as_ref(), |wait| {
                     if wait > Duration::from_secs(1) {
@@ -98,6 +98,9 @@ impl HttpClient {
         };
         tracing::debug!("{request:?}");
         let mut ended = self.transport.send(request.clone()).await;
+        if let Some(permit) = &mut permit {
+            permit.answered(self.timer.now());
+        }
         let mut body = Bytes::new();
         if let Ok(response) = &mut ended {
             let (status, headers) = (response.status, &response.headers);
@@ -129,8 +132,7 @@ impl HttpClient {
         if limit == 0 {
             return Ok(Bytes::new());
         }
-        let length = response.header("content-length");
-        let expected = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let expected = response.expected_bytes();
         let (start, is_whole) = response.body.start(limit, expected).await?;
         let rest = std::mem::replace(&mut response.body, ResponseBody::whole(start.clone()));
         if !is_whole {
