@@ -10,7 +10,7 @@ pub(crate) fn has_globs(path: &[String]) -> bool {
     path.iter().any(|step| is_glob(step))
 }
 
-fn is_glob(step: &str) -> bool {
+pub(crate) fn is_glob(step: &str) -> bool {
     step.contains(['*', '?', '['])
 }
 

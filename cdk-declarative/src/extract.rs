@@ -53,7 +53,8 @@ pub(crate) enum Extracted {
 /// Slices of a response.
 #[derive(Debug)]
 pub(crate) struct Slices {
-    pub(crate) text: Arc<str>,
+    /// UTF-8.
+    pub(crate) text: Bytes,
     pub(crate) ranges: std::vec::IntoIter<Range<usize>>,
 }
 
@@ -136,42 +137,40 @@ impl PathExtractor {
     }
 
     /// Records as slices: not when the root is a list and a path goes on in its items, nor with globs or expansion.
-    fn slices(&self, text: &Bytes) -> Option<Slices> {
+    fn slices(&self, body: &Bytes) -> Option<Slices> {
         if self.expander.is_some() || dpath::has_globs(&self.path) {
             return None;
         }
-        let text: Arc<str> = Arc::from(std::str::from_utf8(text).ok()?);
+        let text = std::str::from_utf8(body).ok()?;
         let is_list = text.trim_start().starts_with('[');
         if is_list && !self.path.is_empty() || self.path.iter().any(|step| is_number(step)) {
             return None;
         }
-        let ranges = match raw_json::find(&text, &self.path).ok()? {
+        let ranges = match raw_json::find(text, &self.path).ok()? {
             Found::Missing => Vec::new(),
-            Found::Items(ranges) if is_list => return Self::of_list(text, ranges),
+            Found::Items(ranges) if is_list => Self::of_list(text, ranges)?,
             Found::Items(ranges) => ranges,
             Found::One(range) if is_falsy(&text[range.clone()]) => Vec::new(),
             Found::One(range) => vec![range],
         };
         Some(Slices {
-            text,
+            text: body.clone(),
             ranges: ranges.into_iter(),
         })
     }
 
     /// Each item of a root list is a document: a list among them stands for its items again, nothing for none.
-    fn of_list(text: Arc<str>, ranges: Vec<Range<usize>>) -> Option<Slices> {
+    fn of_list(text: &str, ranges: Vec<Range<usize>>) -> Option<Vec<Range<usize>>> {
         let is_plain = |range: &Range<usize>| text[range.clone()].starts_with('{');
         if !ranges.iter().all(is_plain) {
             return None;
         }
-        let ranges: Vec<_> = ranges
-            .into_iter()
-            .filter(|range| !is_falsy(&text[range.clone()]))
-            .collect();
-        Some(Slices {
-            text,
-            ranges: ranges.into_iter(),
-        })
+        let ranges = ranges.into_iter();
+        Some(
+            ranges
+                .filter(|range| !is_falsy(&text[range.clone()]))
+                .collect(),
+        )
     }
 
     fn of_document(&self, mut document: Value) -> Vec<Result<Value>> {
@@ -355,7 +354,7 @@ mod tests {
         match extractor.extract(Bytes::from(body.to_owned())).unwrap() {
             Extracted::Slices(slices) => slices
                 .ranges
-                .map(|range| serde_json::from_str(&slices.text[range]).unwrap())
+                .map(|range| serde_json::from_slice(&slices.text[range]).unwrap())
                 .collect(),
             Extracted::Trees(trees) => trees.map(Result::unwrap).collect(),
         }

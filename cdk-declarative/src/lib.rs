@@ -14,6 +14,7 @@ mod feed;
 mod host;
 pub mod manifest;
 mod paginator;
+mod partial;
 mod properties;
 pub mod python;
 mod raw_json;

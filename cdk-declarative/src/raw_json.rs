@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// Deeper texts are refused, as every parser does somewhere.
 const MAX_DEPTH: usize = 512;
@@ -59,9 +62,40 @@ pub(crate) fn get<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     found
 }
 
+/// The members of an object, in order; `None` for any other text.
+///
+/// The text was checked before (it came out of [`find`]).
+pub(crate) fn members(object: &str) -> Option<Vec<Member<'_>>> {
+    let mut members = Vec::with_capacity(16);
+    let mut scan = Scan::new(object);
+    scan.space();
+    let walked = scan.members(|scan, name| {
+        let start = scan.at;
+        scan.skip()?;
+        let value = &object[start..scan.at];
+        members.push(Member { name, value });
+        Ok(())
+    });
+    walked.ok().map(|()| members)
+}
+
+/// One member of an object, as it stands in the text.
+pub(crate) struct Member<'a> {
+    pub(crate) name: Name<'a>,
+    pub(crate) value: &'a str,
+}
+
+impl Member<'_> {
+    /// The bytes it takes in an object.
+    pub(crate) fn length(&self) -> usize {
+        self.name.quoted.len() + self.value.len() + ":,".len()
+    }
+}
+
 /// The same object without the members that are null.
 pub(crate) fn without_nulls(object: &str) -> Cow<'_, str> {
-    if memchr::memmem::find(object.as_bytes(), b"null").is_none() {
+    static NULL: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("null"));
+    if NULL.find(object.as_bytes()).is_none() {
         return Cow::Borrowed(object);
     }
     let mut kept = String::with_capacity(object.len());
@@ -94,13 +128,19 @@ pub(crate) fn without_nulls(object: &str) -> Cow<'_, str> {
 
 /// A member's name as it stands in the text.
 #[derive(Clone, Copy)]
-struct Name<'a> {
+pub(crate) struct Name<'a> {
     quoted: &'a str,
     has_escapes: bool,
 }
 
-impl Name<'_> {
-    fn is(&self, key: &str) -> bool {
+impl<'a> Name<'a> {
+    /// Its text, with the quotes.
+    pub(crate) fn quoted(&self) -> &'a str {
+        self.quoted
+    }
+
+    /// True if it stands for `key`.
+    pub(crate) fn is(&self, key: &str) -> bool {
         if self.has_escapes {
             return serde_json::from_str::<String>(self.quoted).is_ok_and(|name| name == key);
         }

@@ -1,8 +1,8 @@
 //! Record selectors: extracted, filtered, transformed, cast.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cdk_core::{ConnectorError, Result};
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::custom::{CustomFilter, CustomNormalization};
 use crate::decoder::Decoder;
 use crate::extract::{self, Extracted, Extractor};
 use crate::host::Host;
+use crate::partial::{Members, Partial};
 use crate::raw_json;
 use crate::requester::response::PageResponse;
 use crate::schema::normalize::normalize;
@@ -21,29 +22,37 @@ use crate::transform::Transformation;
 /// A record on its way.
 #[derive(Debug, Clone)]
 pub(crate) enum Record {
-    /// A slice of a response that nothing has touched.
-    Slice(Arc<str>, Range<usize>),
+    /// A slice of a response that nothing has touched, UTF-8.
+    Slice(Bytes),
+    /// The text of an object, some of whose members have changed.
+    Text(String),
     /// A tree.
     Tree(Value),
 }
 
 impl Record {
+    /// Its text, unless it is a tree.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Slice(text) => std::str::from_utf8(text).ok(),
+            Self::Text(text) => Some(text),
+            Self::Tree(_) => None,
+        }
+    }
+
     /// A top-level field.
     pub(crate) fn get(&self, key: &str) -> Option<Value> {
         match self {
-            Self::Slice(text, range) => {
-                let value = raw_json::get(text.get(range.clone())?, key)?;
-                serde_json::from_str(value).ok()
-            }
             Self::Tree(value) => value.get(key).cloned(),
+            text => serde_json::from_str(raw_json::get(text.text()?, key)?).ok(),
         }
     }
 
     /// The record as a tree.
     pub(crate) fn into_value(self) -> Result<Value> {
         match self {
-            Self::Slice(text, range) => parse(&text[range]),
             Self::Tree(value) => Ok(value),
+            text => parse(text.text().unwrap_or_default()),
         }
     }
 }
@@ -68,6 +77,14 @@ pub(crate) struct Selector {
     normalization: Normalization,
     /// Keeps only records that the cursor wants.
     client_side: Option<Arc<dyn Cursor>>,
+    looks_at: LooksAt,
+}
+
+/// What of a record the filter, the cursor and the transformations look at.
+enum LooksAt {
+    Nothing,
+    Members(Partial),
+    All,
 }
 
 enum Filter {
@@ -105,9 +122,11 @@ impl Selector {
             }
             Some(filter) => Condition::optional(&filter, "condition")?.map(Filter::Condition),
         };
+        let looks_at = LooksAt::of(filter.as_ref(), &transformations, client_side.as_deref());
         Ok(Self {
             path: component.path().to_owned(),
             extractor: Extractor::build(&extractor, decoder, &scope, host.registry())?,
+            looks_at,
             filter,
             transforms_first: component
                 .flag("transform_before_filtering", client_side.is_some())?,
@@ -157,63 +176,95 @@ impl Selector {
     /// Filters, transforms and casts one record.
     pub(crate) fn finished(
         &self,
-        mut record: Record,
+        record: Record,
         slice: &StreamSlice,
         scope: &Scope<'_>,
         schema: Option<&Value>,
     ) -> Result<Option<Record>> {
-        if self.transforms_first {
-            record = self.transformed(record, scope)?;
+        if matches!(self.looks_at, LooksAt::Nothing) {
+            return self.normalized(record, schema).map(Some);
         }
-        let Some(mut record) = self.kept(record, slice, scope)? else {
-            return Ok(None);
+        let (partial, members) = match (&self.looks_at, record.text()) {
+            (LooksAt::Members(partial), Some(text)) => (Some(partial), raw_json::members(text)),
+            _ => (None, None),
         };
-        if !self.transforms_first {
-            record = self.transformed(record, scope)?;
+        let opened = partial.zip(members.as_deref());
+        let tree = opened.and_then(|(partial, members)| partial.tree(members));
+        let Some(mut tree) = tree else {
+            return self.finished_whole(record, slice, scope, schema);
+        };
+        if !self.passes(&mut tree, slice, scope)? {
+            return Ok(None);
         }
-        self.normalized(record, schema).map(Some)
+        let changed = match self.transformations.is_empty() {
+            true => None,
+            false => opened.and_then(|(partial, members)| partial.text(members, &tree)),
+        };
+        self.normalized(changed.map_or(record, Record::Text), schema)
+            .map(Some)
     }
 
-    fn transformed(&self, record: Record, scope: &Scope<'_>) -> Result<Record> {
-        if self.transformations.is_empty() {
-            return Ok(record);
-        }
-        let mut value = Value::Object(extract::object(record.into_value()?, &self.path)?);
-        for transformation in &self.transformations {
-            transformation.apply(&mut value, scope)?;
-        }
-        Ok(Record::Tree(value))
-    }
-
-    fn kept(
+    /// The same for a record all of which matters.
+    fn finished_whole(
         &self,
         record: Record,
         slice: &StreamSlice,
         scope: &Scope<'_>,
+        schema: Option<&Value>,
     ) -> Result<Option<Record>> {
+        let changes = !self.transformations.is_empty();
+        let record = match record {
+            // What only a filter looks at keeps its text.
+            Record::Slice(_) | Record::Text(_) if !changes => {
+                let mut tree = parse(record.text().unwrap_or_default())?;
+                self.passes(&mut tree, slice, scope)?.then_some(record)
+            }
+            record => {
+                let mut tree = record.into_value()?;
+                self.passes(&mut tree, slice, scope)?
+                    .then_some(Record::Tree(tree))
+            }
+        };
+        record
+            .map(|record| self.normalized(record, schema))
+            .transpose()
+    }
+
+    /// Filters and transforms; false if the record is left out.
+    fn passes(&self, tree: &mut Value, slice: &StreamSlice, scope: &Scope<'_>) -> Result<bool> {
+        if self.transforms_first {
+            self.transform(tree, scope)?;
+        }
+        let keeps = self.keeps(tree, slice, scope)?;
+        if keeps && !self.transforms_first {
+            self.transform(tree, scope)?;
+        }
+        Ok(keeps)
+    }
+
+    fn transform(&self, tree: &mut Value, scope: &Scope<'_>) -> Result<()> {
+        if self.transformations.is_empty() {
+            return Ok(());
+        }
+        *tree = Value::Object(extract::object(std::mem::take(tree), &self.path)?);
+        self.transformations
+            .iter()
+            .try_for_each(|transformation| transformation.apply(tree, scope))
+    }
+
+    fn keeps(&self, tree: &Value, slice: &StreamSlice, scope: &Scope<'_>) -> Result<bool> {
         if let Some(cursor) = &self.client_side {
             let field = cursor.cursor_field();
-            let value = field.and_then(|field| record.get(field));
-            if !cursor.should_be_synced(slice, value.as_ref()) {
-                return Ok(None);
+            let value = field.and_then(|field| tree.get(field));
+            if !cursor.should_be_synced(slice, value) {
+                return Ok(false);
             }
         }
-        let Some(filter) = &self.filter else {
-            return Ok(Some(record));
-        };
-        let parsed;
-        let tree = match &record {
-            Record::Tree(tree) => tree,
-            Record::Slice(text, range) => {
-                parsed = parse(&text[range.clone()])?;
-                &parsed
-            }
-        };
-        let keeps = match filter {
-            Filter::Condition(condition) => condition.holds(&scope.with("record", tree))?,
-            Filter::Custom(custom) => custom.keeps(tree, scope.config(), scope.slice())?,
-        };
-        Ok(keeps.then_some(record))
+        match &self.filter {
+            None => Ok(true),
+            Some(Filter::Condition(condition)) => condition.holds(&scope.with("record", tree)),
+            Some(Filter::Custom(custom)) => custom.keeps(tree, scope.config(), scope.slice()),
+        }
     }
 
     fn normalized(&self, record: Record, schema: Option<&Value>) -> Result<Record> {
@@ -234,6 +285,29 @@ impl Selector {
                 Ok(Record::Tree(value))
             }
         }
+    }
+}
+
+impl LooksAt {
+    fn of(
+        filter: Option<&Filter>,
+        transformations: &[Transformation],
+        client_side: Option<&dyn Cursor>,
+    ) -> Self {
+        if filter.is_none() && transformations.is_empty() && client_side.is_none() {
+            return Self::Nothing;
+        }
+        let mut members = Members::default();
+        match filter {
+            None => {}
+            Some(Filter::Condition(condition)) => members.reads(condition.members_read("record")),
+            Some(Filter::Custom(_)) => members.all(),
+        }
+        members.reads(Some(client_side.and_then(Cursor::cursor_field)));
+        for transformation in transformations {
+            transformation.note_members(&mut members);
+        }
+        members.into_partial().map_or(Self::All, Self::Members)
     }
 }
 
@@ -269,7 +343,7 @@ impl Page {
         let next = match &mut self.extracted {
             Extracted::Slices(slices) => {
                 let range = slices.ranges.next();
-                range.map(|range| Record::Slice(Arc::clone(&slices.text), range))
+                range.map(|range| Record::Slice(slices.text.slice(range)))
             }
             Extracted::Trees(trees) => trees.next().transpose()?.map(Record::Tree),
         };

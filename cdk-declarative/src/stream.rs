@@ -232,22 +232,15 @@ impl DeclarativeStream {
             let file = uploader.upload(&record, slice).await?;
             return sink.record_with_file(&without_nulls(record), &file).await;
         }
-        match record {
-            Record::Slice(text, range) => {
-                let text = &text[range];
-                if !text.starts_with('{') {
-                    return Err(extract::no_object(
-                        extract::kind_of_json(text),
-                        &self.selector,
-                    ));
-                }
-                sink.raw_record(&raw_json::without_nulls(text)).await
+        if let Some(text) = record.text() {
+            if !text.starts_with('{') {
+                let kind = extract::kind_of_json(text);
+                return Err(extract::no_object(kind, &self.selector));
             }
-            Record::Tree(value) => {
-                let record = extract::object(value, &self.selector)?;
-                sink.record(&without_nulls(Value::Object(record))).await
-            }
+            return sink.raw_record(&raw_json::without_nulls(text)).await;
         }
+        let record = extract::object(record.into_value()?, &self.selector)?;
+        sink.record(&without_nulls(Value::Object(record))).await
     }
 
     async fn read_slice(&self, slice: &Arc<StreamSlice>, sink: &mut RecordSink) -> Result<()> {

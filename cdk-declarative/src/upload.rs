@@ -132,7 +132,7 @@ impl Uploader {
         match extractor.extract(body)? {
             Extracted::Slices(mut slices) => {
                 let range = slices.ranges.next().ok_or_else(missing)?;
-                let value: Value = serde_json::from_str(&slices.text[range])
+                let value: Value = serde_json::from_slice(&slices.text[range])
                     .system_error("A record is not valid JSON.")?;
                 Ok(python_text(&value))
             }

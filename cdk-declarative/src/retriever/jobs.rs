@@ -428,7 +428,7 @@ fn values(extractor: &Extractor, response: &PageResponse) -> Result<Vec<Value>> 
         Extracted::Slices(slices) => {
             let text = slices.text;
             let values = slices.ranges.map(|range| {
-                serde_json::from_str(&text[range]).map_err(|error| {
+                serde_json::from_slice(&text[range]).map_err(|error| {
                     ConnectorError::system("An answer is not valid JSON.").caused_by(error)
                 })
             });

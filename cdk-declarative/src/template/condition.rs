@@ -1,5 +1,7 @@
 //! Templates that decide.
 
+use std::collections::BTreeSet;
+
 use cdk_core::Result;
 use serde_json::Value;
 
@@ -30,6 +32,11 @@ impl Condition {
     /// True when the template reads the variable.
     pub fn mentions(&self, variable: &str) -> bool {
         self.0.mentions(variable)
+    }
+
+    /// The members of the variable that it reads; `None` when it may depend on others too.
+    pub(crate) fn members_read(&self, variable: &str) -> Option<BTreeSet<&str>> {
+        self.0.members_read(variable)
     }
 
     /// Evaluates.

@@ -92,6 +92,11 @@ pub(crate) fn exists(value: &Val<'_>, name: &str) -> bool {
     }
 }
 
+/// True for the names of a dict's methods.
+pub(crate) fn is_of_dict(name: &str) -> bool {
+    DICT.contains(&name)
+}
+
 /// Calls a method.
 pub(crate) fn call<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     match value {

@@ -38,6 +38,7 @@ mod syntax;
 mod tests;
 mod value;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cdk_core::{ConnectorError, Result};
@@ -50,6 +51,7 @@ pub use condition::Condition;
 pub use scope::Scope;
 
 use program::Program;
+use syntax::Reads;
 use value::Fault;
 
 /// Which types of literals a template may give; other results stay the text that was rendered.
@@ -173,7 +175,24 @@ impl Template {
     /// The variables that it reads.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         let variables = self.0.program.variables().into_iter().flatten();
-        variables.map(String::as_str)
+        variables.map(|(name, _)| name.as_str())
+    }
+
+    /// The members of the variable that it reads; `None` when it may depend on others too.
+    pub(crate) fn members_read(&self, variable: &str) -> Option<BTreeSet<&str>> {
+        let default = match &self.0.default {
+            Fallback::Other(program) => program.variables(),
+            Fallback::Own | Fallback::Null => None,
+        };
+        let mut read = BTreeSet::new();
+        for variables in self.0.program.variables().into_iter().chain(default) {
+            match variables.get(variable) {
+                Some(Reads::Members(members)) => read.extend(members.iter().map(String::as_str)),
+                Some(Reads::Whole) => return None,
+                None => {}
+            }
+        }
+        Some(read)
     }
 
     /// True when the result is the same in every scope.

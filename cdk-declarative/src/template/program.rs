@@ -1,14 +1,14 @@
 //! One compiled text, and the shortcuts for the common ones.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::Types;
 use super::eval::Evaluator;
 use super::scope::Scope;
-use super::syntax::{self, Expr, Parsed, Stmt};
+use super::syntax::{self, Expr, Parsed, Reads, Stmt};
 use super::value::{Eval, Fault, Val, other_fault};
 use crate::python::{Literal, literal_eval};
 
@@ -62,7 +62,7 @@ impl Program {
         matches!(self.kind, Kind::Constant(_))
     }
 
-    pub(super) fn variables(&self) -> Option<&BTreeSet<String>> {
+    pub(super) fn variables(&self) -> Option<&BTreeMap<String, Reads>> {
         match &self.kind {
             Kind::Parsed(parsed) => Some(&parsed.variables),
             _ => None,
@@ -71,7 +71,7 @@ impl Program {
 
     pub(super) fn mentions(&self, variable: &str) -> bool {
         self.variables()
-            .is_some_and(|variables| variables.contains(variable))
+            .is_some_and(|variables| variables.contains_key(variable))
     }
 
     /// The result; `None` when it is empty.
@@ -95,7 +95,7 @@ impl Program {
             Kind::Parsed(parsed) => parsed,
         };
         let unknown = |name: &&String| scope.variable(name, parameters).is_none();
-        if let Some(name) = parsed.variables.iter().find(unknown) {
+        if let Some(name) = parsed.variables.keys().find(unknown) {
             return other_fault(format!("the variable `{name}` is not available here"));
         }
         match run(parsed, scope, parameters, types) {

@@ -1,6 +1,6 @@
 //! The syntax tree of a template: minijinja parses, and its tree is copied to one that owns its texts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::machinery::{self, ast};
 use minijinja::value::ValueKind;
@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 
 use super::filters::Filter;
 use super::functions::Function;
+use super::methods;
 use super::ops::Op;
 use super::tests::Test;
 
@@ -91,8 +92,29 @@ pub(crate) struct Args {
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     pub(crate) body: Vec<Stmt>,
-    /// The variables that the scope has to give.
-    pub(crate) variables: BTreeSet<String>,
+    /// The variables that the scope has to give, and what is read of each.
+    pub(crate) variables: Variables,
+}
+
+type Variables = BTreeMap<String, Reads>;
+
+/// What a template reads of a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The members of these names, if they are there.
+    Members(BTreeSet<String>),
+    /// More than that.
+    Whole,
+}
+
+impl Reads {
+    fn note(&mut self, member: Option<&str>) {
+        match (self, member) {
+            (Self::Members(members), Some(member)) => drop(members.insert(member.to_owned())),
+            (reads, None) => *reads = Self::Whole,
+            (Self::Whole, Some(_)) => {}
+        }
+    }
 }
 
 /// Parses a template; the error says what is wrong with it.
@@ -123,7 +145,7 @@ fn parse_text(text: &str) -> Result<Parsed, String> {
     };
     Ok(Parsed {
         body: stmts(&template.children)?,
-        variables: BTreeSet::new(),
+        variables: Variables::new(),
     })
 }
 
@@ -346,7 +368,7 @@ fn constant_value(value: &minijinja::Value) -> Result<Value, String> {
 }
 
 /// Collects the variables that `body` reads and nothing binds.
-fn names_in(body: &[Stmt], bound: &mut BTreeSet<String>, free: &mut BTreeSet<String>) {
+fn names_in(body: &[Stmt], bound: &mut BTreeSet<String>, free: &mut Variables) {
     for stmt in body {
         match stmt {
             Stmt::Raw(_) => {}
@@ -402,7 +424,7 @@ fn bind(target: &Target, bound: &mut BTreeSet<String>) {
     }
 }
 
-fn names_of_args(args: &Args, bound: &BTreeSet<String>, free: &mut BTreeSet<String>) {
+fn names_of_args(args: &Args, bound: &BTreeSet<String>, free: &mut Variables) {
     let named = args.named.iter().map(|(_, value)| value);
     args.positional
         .iter()
@@ -410,14 +432,24 @@ fn names_of_args(args: &Args, bound: &BTreeSet<String>, free: &mut BTreeSet<Stri
         .for_each(|value| names_of(value, bound, free));
 }
 
-fn names_of(expr: &Expr, bound: &BTreeSet<String>, free: &mut BTreeSet<String>) {
+fn names_of(expr: &Expr, bound: &BTreeSet<String>, free: &mut Variables) {
+    let mut note = |variable: &str, member: Option<&str>| {
+        if !bound.contains(variable) && Function::of(variable).is_none() {
+            let reads = free.entry(variable.to_owned());
+            let reads = reads.or_insert_with(|| Reads::Members(BTreeSet::new()));
+            reads.note(member);
+        }
+    };
+    if let Some((variable, member)) = member_of(expr) {
+        note(variable, Some(member));
+        if let Expr::Call(_, args) = expr {
+            names_of_args(args, bound, free);
+        }
+        return;
+    }
     match expr {
         Expr::Const(_) => {}
-        Expr::Var(name) => {
-            if !bound.contains(name) && Function::of(name).is_none() {
-                free.insert(name.clone());
-            }
-        }
+        Expr::Var(name) => note(name, None),
         Expr::Attr(value, _) | Expr::Not(value) | Expr::Neg(value) => names_of(value, bound, free),
         Expr::Item(a, b)
         | Expr::And(a, b)
@@ -460,6 +492,83 @@ fn names_of(expr: &Expr, bound: &BTreeSet<String>, free: &mut BTreeSet<String>) 
                 names_of(key, bound, free);
                 names_of(value, bound, free);
             }
+        }
+    }
+}
+
+/// The variable and the name, where `expr` reads one member of a variable and depends on nothing else of it.
+fn member_of(expr: &Expr) -> Option<(&str, &str)> {
+    let found = match expr {
+        Expr::Attr(value, name) => (variable(value)?, name.as_str()),
+        Expr::Item(value, key) => (variable(value)?, constant(key)?),
+        Expr::Call(method, args) => match &**method {
+            Expr::Attr(value, name) if name == "get" => {
+                return Some((variable(value)?, constant(args.positional.first()?)?));
+            }
+            _ => return None,
+        },
+        Expr::Compare(key, rest) => match rest.as_slice() {
+            [(Comparison::In | Comparison::NotIn, value)] => {
+                return Some((variable(value)?, constant(key)?));
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // A method sees all members.
+    (!methods::is_of_dict(found.1)).then_some(found)
+}
+
+fn variable(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Var(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn constant(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Const(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_of_a_record_is_known_where_its_members_are_named() {
+        let members = |text: &str| match parse(text).unwrap().variables.remove("record") {
+            Some(Reads::Members(members)) => {
+                Some(members.into_iter().collect::<Vec<_>>().join(" "))
+            }
+            Some(Reads::Whole) => None,
+            None => Some(String::new()),
+        };
+        for (text, expected) in [
+            (
+                "{{ record.a }} {{ record['b']['c'] }} {{ record.get('d', record.e) }}",
+                "a b d e",
+            ),
+            (
+                "{% if 'x' not in record and record.y.items() %}{{ config.z }}{% endif %}",
+                "x y",
+            ),
+            ("{% set record = {} %}{{ record }}", ""),
+        ] {
+            assert_eq!(members(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "{{ record }}",
+            "{{ record.items() }}",
+            "{{ record['keys'] }}",
+            "{{ record[config.name] }}",
+            "{{ record.get(config.name) }}",
+            "{% for key in record %}{{ record.a }}{% endfor %}",
+            "{{ record.a in record }}",
+        ] {
+            assert_eq!(members(text), None, "{text}");
         }
     }
 }

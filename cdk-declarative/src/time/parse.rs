@@ -1,5 +1,7 @@
 //! Python's `strptime`: a format as a list of items, matched with backtracking as its regular expression would be.
 
+use std::ops::RangeInclusive;
+
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
 use super::Moment;
@@ -16,7 +18,7 @@ enum Item {
 }
 
 /// What the codes of a text said.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Fields {
     year: Option<i32>,
     iso_year: Option<i32>,
@@ -127,12 +129,12 @@ fn matches(items: &[Item], text: &str, fields: &mut Fields) -> bool {
             rest.len() < text.len() && matches(items, rest, fields)
         }
         Item::Code(code) => {
-            let before = fields.clone();
+            let before = *fields;
             for length in lengths(*code, text) {
                 if fields.set(*code, &text[..length]) && matches(items, &text[length..], fields) {
                     return true;
                 }
-                fields.clone_from(&before);
+                *fields = before;
             }
             false
         }
@@ -140,26 +142,13 @@ fn matches(items: &[Item], text: &str, fields: &mut Fields) -> bool {
 }
 
 /// How much of `text` a code may take, its first choice first.
-fn lengths(code: char, text: &str) -> Vec<usize> {
-    let digits = text.bytes().take(6).take_while(u8::is_ascii_digit).count();
-    let number = |length: usize| text[..length].parse::<u32>().unwrap_or(u32::MAX);
-    let upto = |longest: usize, low: u32, high: u32| {
-        let lengths = (1..=longest.min(digits)).rev();
-        lengths
-            .filter(|length| (low..=high).contains(&number(*length)))
-            .collect()
-    };
-    let exactly = |length: usize| {
-        if digits >= length {
-            vec![length]
-        } else {
-            Vec::new()
-        }
-    };
+fn lengths(code: char, text: &str) -> Lengths<'_> {
+    let upto = |longest, low, high| Lengths::numbers(text, 1, longest, low..=high);
+    let exactly = |length| Lengths::numbers(text, length, length, 0..=u32::MAX);
     match code {
         'd' if text.starts_with(' ') => match text.as_bytes().get(1) {
-            Some(b'1'..=b'9') => vec![2],
-            _ => Vec::new(),
+            Some(b'1'..=b'9') => Lengths::Listed(vec![2].into_iter()),
+            _ => Lengths::Listed(Vec::new().into_iter()),
         },
         'd' => upto(2, 1, 31),
         'm' | 'I' => upto(2, 1, 12),
@@ -172,7 +161,13 @@ fn lengths(code: char, text: &str) -> Vec<usize> {
         'u' => upto(1, 1, 7),
         'y' => exactly(2),
         'Y' | 'G' => exactly(4),
-        'f' => (1..=digits).rev().collect(),
+        'f' => upto(6, 0, u32::MAX),
+        _ => Lengths::Listed(listed_lengths(code, text).into_iter()),
+    }
+}
+
+fn listed_lengths(code: char, text: &str) -> Vec<usize> {
+    match code {
         'z' => zone_lengths(text),
         'Z' => names(&["utc", "gmt"], text, 3),
         'p' => names(&["am", "pm"], text, 2),
@@ -181,6 +176,55 @@ fn lengths(code: char, text: &str) -> Vec<usize> {
         'A' => names(&DAYS, text, usize::MAX),
         'B' => names(&MONTHS, text, usize::MAX),
         _ => Vec::new(),
+    }
+}
+
+/// Lengths one after the other. Numbers, of which every record's time has several, need no list.
+enum Lengths<'a> {
+    Numbers {
+        text: &'a str,
+        least: usize,
+        next: usize,
+        range: RangeInclusive<u32>,
+    },
+    Listed(std::vec::IntoIter<usize>),
+}
+
+impl<'a> Lengths<'a> {
+    fn numbers(text: &'a str, least: usize, longest: usize, range: RangeInclusive<u32>) -> Self {
+        let digits = text.bytes().take(longest).take_while(u8::is_ascii_digit);
+        Self::Numbers {
+            text,
+            least,
+            next: digits.count(),
+            range,
+        }
+    }
+}
+
+impl Iterator for Lengths<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Self::Listed(lengths) => lengths.next(),
+            Self::Numbers {
+                text,
+                least,
+                next,
+                range,
+            } => {
+                while *next >= *least {
+                    let length = *next;
+                    *next -= 1;
+                    let number = text.get(..length)?.parse();
+                    if number.is_ok_and(|number| range.contains(&number)) {
+                        return Some(length);
+                    }
+                }
+                None
+            }
+        }
     }
 }
 

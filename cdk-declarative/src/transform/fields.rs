@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::component::Component;
 use crate::dpath;
+use crate::partial::Members;
 use crate::template::{Condition, Scope, Template, Types};
 
 /// Adds fields whose values are templates.
@@ -78,6 +79,16 @@ impl AddFields {
             fields: fields.collect::<Result<_>>()?,
             condition: Condition::optional(component, "condition")?,
         })
+    }
+
+    pub(super) fn note_members(&self, members: &mut Members) {
+        for field in &self.fields {
+            members.reads(field.value.members_read("record"));
+            members.writes(&field.path);
+        }
+        if let Some(condition) = &self.condition {
+            members.reads(condition.members_read("record"));
+        }
     }
 
     pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
@@ -166,6 +177,12 @@ impl RemoveFields {
             condition: None,
             ..Self::build(component)?
         })
+    }
+
+    pub(super) fn note_members(&self, members: &mut Members) {
+        self.pointers
+            .iter()
+            .for_each(|pointer| members.writes(pointer));
     }
 
     pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {

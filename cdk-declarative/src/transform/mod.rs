@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::component::Component;
 use crate::custom::{CustomTransformation, Registry};
+use crate::partial::Members;
 use crate::template::Scope;
 
 pub(crate) use fields::{AddFields, RemoveFields, ValueKind};
@@ -76,6 +77,15 @@ impl Transformation {
         built
             .map(|component| Self::build(component, scope, registry))
             .collect()
+    }
+
+    /// Notes which members of a record it reads and changes.
+    pub(crate) fn note_members(&self, members: &mut Members) {
+        match self {
+            Self::AddFields(add) => add.note_members(members),
+            Self::RemoveFields(remove) => remove.note_members(members),
+            _ => members.all(),
+        }
     }
 
     /// Changes a record. `scope` has all that templates see besides the record.
