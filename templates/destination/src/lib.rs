@@ -38,6 +38,8 @@ impl Destination for {{ crate_name | pascal_case }} {
         _: &Context,
     ) -> Result<Vec<Loader>> {
         let streams = catalog.streams.iter();
-        streams.map(|stream| Loader::open(&config.directory, stream)).collect()
+        streams
+            .map(|stream| Loader::open(&config.directory, stream))
+            .collect()
     }
 }

@@ -51,7 +51,10 @@ impl StreamLoader for Loader {
 
     /// When this returns, pulling the plug loses nothing of what was loaded before.
     async fn commit(&mut self) -> Result<CommitStats> {
-        let written = self.file.write_all(&self.waiting).and_then(|()| self.file.sync_data());
+        let written = self
+            .file
+            .write_all(&self.waiting)
+            .and_then(|()| self.file.sync_data());
         written.config_error(cannot_write(&self.visible))?;
         self.waiting.clear();
         Ok(CommitStats::default())
@@ -73,7 +76,10 @@ impl StreamLoader for Loader {
 fn open_whole(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().append(true).create(true).open(path)?;
     let bytes = fs::read(path)?;
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     if whole < bytes.len() {
         file.set_len(whole as u64)?;
     }
@@ -92,5 +98,8 @@ fn file_name(stream: &ConfiguredAirbyteStream) -> String {
 
 /// The message when a file or directory can't be written.
 pub fn cannot_write(path: &Path) -> String {
-    format!("{} can't be written. Set `directory` to one that this user may write to, and make room on its disk.", path.display())
+    format!(
+        "{} can't be written. Set `directory` to one that this user may write to, and make room on its disk.",
+        path.display()
+    )
 }

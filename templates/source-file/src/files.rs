@@ -12,7 +12,11 @@ use crate::config::Config;
 /// The files to read, in the order of their names. New files must have later names than old ones.
 pub fn list(config: &Config) -> Result<Vec<PathBuf>> {
     let directory = config.directory.display();
-    let cannot = || format!("The directory {directory} can't be read. Set `directory` to one that this user may read.");
+    let cannot = || {
+        format!(
+            "The directory {directory} can't be read. Set `directory` to one that this user may read."
+        )
+    };
     let mut files = Vec::new();
     for entry in fs::read_dir(&config.directory).config_error(cannot())? {
         let path = entry.config_error(cannot())?.path();
@@ -26,8 +30,10 @@ pub fn list(config: &Config) -> Result<Vec<PathBuf>> {
 
 /// What is in a line. This is the place for another format.
 pub fn parse(line: &str, file: &Path, number: u64) -> Result<Map<String, Value>> {
-    serde_json::from_str(line)
-        .config_error(format!("{}, line {number}: it is no JSON object.", file.display()))
+    serde_json::from_str(line).config_error(format!(
+        "{}, line {number}: it is no JSON object.",
+        file.display()
+    ))
 }
 
 /// The lines of a file, numbered from 1.

@@ -54,7 +54,10 @@ impl Stream for Records {
             }
             for line in files::lines(path)? {
                 let (line, text) = line?;
-                let position = Position { file: name.to_string(), line };
+                let position = Position {
+                    file: name.to_string(),
+                    line,
+                };
                 if position > done {
                     let data = files::parse(&text, path, line)?;
                     let file = name.to_string();

@@ -13,7 +13,10 @@ async fn the_source_conforms() {
     let report = Suite::source({{ crate_name | pascal_case }})
         .config(json!({"directory": files.path()}))
         .invalid_config(json!({"directory": files.path().join("missing")}))
-        .expected_records("records", [json!({"file": "b.jsonl", "line": 1, "data": {"id": 3}})])
+        .expected_records(
+            "records",
+            [json!({"file": "b.jsonl", "line": 1, "data": {"id": 3}})],
+        )
         .run()
         .await;
     report.assert_passed();

@@ -24,7 +24,10 @@ pub fn api(config: &Config, context: &Context) -> Result<HttpApi> {
 
 /// A record of the stream `items`: its JSON schema is the stream's.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used; records are passed on as they are")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; records are passed on as they are"
+)]
 struct Item {
     id: i64,
     name: Option<String>,

@@ -37,7 +37,9 @@ fn answer(request: &SeenRequest) -> Reply {
         return Reply::error(401, "wrong key");
     }
 {% endif %}    let since = request.query("updated_since").unwrap_or_default();
-    let changed = (1..=7).map(item).filter(|item| item["updated_at"].as_str() >= Some(since));
+    let changed = (1..=7)
+        .map(item)
+        .filter(|item| item["updated_at"].as_str() >= Some(since));
 {% if pagination == "none" %}    Reply::json(&json!({"items": changed.collect::<Vec<_>>()}))
 {% endif %}{% if pagination == "page" %}    let size = request.number("per_page").unwrap_or(100) as usize;
     let page = request.number("page").unwrap_or(1) as usize;

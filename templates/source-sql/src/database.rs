@@ -30,13 +30,20 @@ pub fn tables(path: &Path) -> Result<Vec<Table>> {
 fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
                ORDER BY name";
-    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+    connection
+        .prepare(sql)?
+        .query_map([], |row| row.get(0))?
+        .collect()
 }
 
 fn table(connection: &Connection, name: &str) -> rusqlite::Result<Table> {
     let mut statement = connection.prepare("SELECT name, type, pk FROM pragma_table_info(?1)")?;
     let rows = statement.query_map([name], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, String>(1)?,
+            row.get::<_, u32>(2)?,
+        ))
     })?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
     let mut key: Vec<_> = rows.iter().filter(|(_, _, at)| *at > 0).collect();
@@ -45,9 +52,16 @@ fn table(connection: &Connection, name: &str) -> rusqlite::Result<Table> {
         namespace: "main".to_owned(),
         name: name.to_owned(),
         primary_key: key.iter().map(|(name, _, _)| name.clone()).collect(),
-        columns: rows.iter().map(|(name, kind, _)| column(name, kind)).collect(),
+        columns: rows
+            .iter()
+            .map(|(name, kind, _)| column(name, kind))
+            .collect(),
         is_view: false,
-        indexed: key.first().map(|(name, _, _)| name.clone()).into_iter().collect(),
+        indexed: key
+            .first()
+            .map(|(name, _, _)| name.clone())
+            .into_iter()
+            .collect(),
         estimated_rows: None,
         estimated_bytes: None,
     })

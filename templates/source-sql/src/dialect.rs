@@ -68,10 +68,22 @@ impl Dialect for Sqlite {
     }
 
     async fn read(&self, (): &(), select: &Select<'_>, sink: &mut RecordSink) -> Result<()> {
-        let names: Vec<_> = select.columns.iter().map(|column| self.quote(&column.name)).collect();
+        let names: Vec<_> = select
+            .columns
+            .iter()
+            .map(|column| self.quote(&column.name))
+            .collect();
         let table = self.quote(&select.table.name);
-        let sql = format!("SELECT {} FROM {table}{}", names.join(", "), select.where_clause());
-        let columns: Vec<_> = select.columns.iter().map(|column| column.name.clone()).collect();
+        let sql = format!(
+            "SELECT {} FROM {table}{}",
+            names.join(", "),
+            select.where_clause()
+        );
+        let columns: Vec<_> = select
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let (sender, mut rows) = mpsc::channel(WAITING);
         let path = self.path.clone();
         // SQLite blocks its thread; the channel holds it back when the sink is behind.
@@ -86,7 +98,9 @@ impl Dialect for Sqlite {
             }
             sink.record(&row).await?;
         }
-        reading.await.system_error("The thread that reads the database crashed.")?
+        reading
+            .await
+            .system_error("The thread that reads the database crashed.")?
     }
 }
 

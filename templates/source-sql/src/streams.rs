@@ -13,6 +13,8 @@ use crate::dialect::Sqlite;
 pub fn all(config: &Config) -> Result<Vec<BoxedStream>> {
     let dialect = Arc::new(Sqlite::new(config.path.clone()));
     let tables = database::tables(&config.path)?;
-    let streams = tables.into_iter().map(|table| TableStream::new(Arc::clone(&dialect), table).boxed());
+    let streams = tables
+        .into_iter()
+        .map(|table| TableStream::new(Arc::clone(&dialect), table).boxed());
     Ok(streams.collect())
 }

@@ -22,7 +22,10 @@ async fn the_source_conforms() {
     let report = Suite::source({{ crate_name | pascal_case }})
         .config(json!({ "path": path }))
         .invalid_config(json!({ "path": missing }))
-        .expected_records("users", [json!({"id": 9_007_199_254_740_993_i64, "name": "Grace"})])
+        .expected_records(
+            "users",
+            [json!({"id": 9_007_199_254_740_993_i64, "name": "Grace"})],
+        )
         .run()
         .await;
     report.assert_passed();

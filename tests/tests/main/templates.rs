@@ -76,6 +76,8 @@ fn cargo(desk: &Desk, args: &[&str]) -> (bool, String) {
 fn every_kind_builds_and_passes_its_tests_outside_the_workspace() {
     let desk = Desk::new();
     generate(&desk);
+    let (is_formatted, said) = cargo(&desk, &["fmt", "--all", "--check"]);
+    assert!(is_formatted, "{said}");
     let (is_fine, said) = cargo(&desk, &["test", "--offline", "--quiet", "--workspace"]);
     assert!(is_fine, "{said}");
     let conforming = said.matches("1 passed").count();
