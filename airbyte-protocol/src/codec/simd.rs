@@ -14,13 +14,19 @@ pub(super) struct Masks {
     pub(super) close: u64,
 }
 
+// Four lanes are written out: `array::map` is inlined only where the whole program is optimised at once, which few
+// programs that use this crate are.
+
 #[inline]
 pub(super) fn classify(block: &[u8; 64]) -> Masks {
     let (chunks, _) = block.as_chunks::<16>();
-    let bytes: [u8x16; 4] =
-        std::array::from_fn(|i| chunks.get(i).copied().map_or(ZERO, u8x16::new));
+    let &[a, b, c, d] = chunks else {
+        return Masks::default();
+    };
+    let bytes @ [a, b, c, d] = [u8x16::new(a), u8x16::new(b), u8x16::new(c), u8x16::new(d)];
     // Square and curly brackets differ in this bit only, and no other byte turns into one.
-    let folded = bytes.map(|bytes| bytes | u8x16::splat(0x20));
+    let bit = u8x16::splat(0x20);
+    let folded = [a | bit, b | bit, c | bit, d | bit];
     Masks {
         quote: bitmask(equal(bytes, b'"')),
         backslash: rare_bitmask(equal(bytes, b'\\')),
@@ -29,17 +35,21 @@ pub(super) fn classify(block: &[u8; 64]) -> Masks {
     }
 }
 
-const ZERO: u8x16 = u8x16::splat(0);
-
 #[inline]
-fn equal(block: [u8x16; 4], byte: u8) -> [u8x16; 4] {
-    block.map(|bytes| bytes.simd_eq(u8x16::splat(byte)))
+fn equal([a, b, c, d]: [u8x16; 4], byte: u8) -> [u8x16; 4] {
+    let byte = u8x16::splat(byte);
+    [
+        a.simd_eq(byte),
+        b.simd_eq(byte),
+        c.simd_eq(byte),
+        d.simd_eq(byte),
+    ]
 }
 
 #[inline]
-fn bitmask(equal: [u8x16; 4]) -> u64 {
-    let [a, b, c, d] = equal.map(|bytes| u64::from(bytes.to_bitmask()));
-    a | b << 16 | c << 32 | d << 48
+fn bitmask([a, b, c, d]: [u8x16; 4]) -> u64 {
+    let mask = |bytes: u8x16| u64::from(bytes.to_bitmask());
+    mask(a) | mask(b) << 16 | mask(c) << 32 | mask(d) << 48
 }
 
 /// For characters that most blocks don't hold.
