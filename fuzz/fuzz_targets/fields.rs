@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| cdk_fuzz::check_fields(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| cdk_fuzz::protocol::check_fields(input));
