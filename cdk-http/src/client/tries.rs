@@ -67,7 +67,9 @@ impl HttpClient {
         loop {
             let tried = self.try_once(&request, limit).await?;
             let resolution = self.errors.resolve(&tried.attempt());
-            let resolution = tries.or_renew(resolution, &tried);
+            if tries.renews(&request, &tried, &resolution) {
+                continue;
+            }
             match (resolution.action, tried.ended) {
                 (ResponseAction::Success, Ok(response)) => return Ok(Outcome::Success(response)),
                 (ResponseAction::Ignore, Ok(response)) => return Ok(Outcome::Ignored(response)),
@@ -153,23 +155,28 @@ impl HttpClient {
 }
 
 impl Tries<'_> {
-    /// Credentials that were refused are renewed once, whatever the handler makes of that status.
-    fn or_renew(&mut self, resolution: Resolution, tried: &Tried) -> Resolution {
-        let is_refused = tried
-            .attempt()
+    /// Credentials that were refused are renewed once, whatever the handler makes of that status. The try with new
+    /// ones comes at once and is none of the retries: nothing is wrong with the request.
+    fn renews(&mut self, request: &Request, tried: &Tried, resolution: &Resolution) -> bool {
+        let attempt = tried.attempt();
+        let is_refused = attempt
             .answer()
             .is_some_and(|answer| answer.status.as_u16() == 401);
         let wants = resolution.action == ResponseAction::RefreshTokenThenRetry
             || (resolution.action == ResponseAction::Fail && is_refused);
-        if wants && !self.has_renewed && self.client.auth.renew(tried.grant) {
-            self.has_renewed = true;
-            let action = ResponseAction::RefreshTokenThenRetry;
-            return Resolution {
-                action,
-                ..resolution
-            };
+        if !wants || self.has_renewed || !self.client.auth.renew(tried.grant) {
+            return false;
         }
-        resolution
+        self.has_renewed = true;
+        let failure = Failure {
+            client: self.client,
+            request,
+            attempt: &attempt,
+            resolution,
+        };
+        let what = failure.what_happened();
+        tracing::info!("{what} Trying again with new credentials.");
+        true
     }
 
     /// Waits for the next try, or says why there is none.

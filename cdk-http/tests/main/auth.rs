@@ -7,6 +7,7 @@ use cdk_core::SecretString;
 use cdk_core::entrypoint::Exit;
 use cdk_core::protocol::{FailureType, MessageType};
 use cdk_http::auth::{Jwt, OAuth, TokenAuth};
+use cdk_http::errors::DefaultErrorHandler;
 use cdk_testkit::http::{Expect, Fault, Faults, MockServer, Reply, Tokens};
 use serde_json::json;
 
@@ -98,6 +99,39 @@ async fn a_token_endpoint_that_fails_is_tried_again_and_a_refusal_is_the_users()
         "{error:?}"
     );
     assert!(!ran.text.contains("client-secret"), "{}", ran.text);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_early_is_renewed_without_a_retry() {
+    let mut tokens = Tokens::good_for(1);
+    let server = MockServer::serve(move |request| match request.path.as_str() {
+        "/token" => tokens.issue(request),
+        "/refused" => Reply::error(401, "never"),
+        _ => tokens.guard(request, Reply::json(&json!([{"id": 1}]))),
+    })
+    .await;
+    let url = server.url();
+    let source = TestSource::new(move |api| {
+        let secret = SecretString::new("client-secret");
+        let oauth = OAuth::client_credentials(format!("{url}/token"), "id", secret);
+        let errors = DefaultErrorHandler::new().max_retries(0);
+        let api = api.auth(TokenAuth::bearer(oauth)).errors(errors);
+        let streams = ["/a", "/b", "/refused"].map(|path| api.stream(&path[1..], path));
+        Ok(streams.into())
+    });
+    let ran = source.concurrency(1).read(&server.url()).await;
+    assert_eq!(
+        (ids(&ran, "a"), ids(&ran, "b")),
+        (vec![1], vec![1]),
+        "{}",
+        ran.text
+    );
+    // New credentials are tried once: what refuses them too is the user's to mend.
+    assert_eq!(ran.exit, Exit::Failure);
+    assert_eq!(ran.error().failure_type, Some(FailureType::ConfigError));
+    let refused = server.requests();
+    let refused = refused.iter().filter(|it| it.path == "/refused").count();
+    assert_eq!(refused, 2);
 }
 
 #[tokio::test]

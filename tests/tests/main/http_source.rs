@@ -60,6 +60,20 @@ async fn the_pages_source_reads_the_pages_api() {
     shop.verify();
 }
 
+/// The promise of the HTTP layer; the other tests here show that the program keeps the rest of it.
+#[test]
+fn a_paged_incremental_authenticated_limited_source_is_under_60_lines() {
+    let page = include_str!("../../../docs/http.md");
+    let (_, program) = page.split_once("```rust,no_run\n").unwrap();
+    let (program, _) = program.split_once("```").unwrap();
+    for part in ["fn main", ".paginate(", ".cursor(", ".auth(", ".budget("] {
+        assert!(program.contains(part), "{part}");
+    }
+    let lines = program.lines().map(str::trim);
+    let code = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert!(code.count() < 60);
+}
+
 #[tokio::test]
 async fn waits_of_whole_programs_can_be_made_shorter() {
     let mut faults = Faults::first([
