@@ -71,7 +71,7 @@ impl<'a> Tag<'a> {
     }
 }
 
-fn constant<'a>(branch: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn constant<'a>(branch: &'a Value, name: &str) -> Option<&'a Value> {
     let property = branch.get("properties")?.get(name)?;
     property
         .get("const")
@@ -81,7 +81,7 @@ fn constant<'a>(branch: &'a Value, name: &str) -> Option<&'a Value> {
         })
 }
 
-fn target<'a>(root: &'a Value, branch: &'a Value) -> &'a Value {
+pub(super) fn target<'a>(root: &'a Value, branch: &'a Value) -> &'a Value {
     lookup::referenced(root, branch).unwrap_or(branch)
 }
 

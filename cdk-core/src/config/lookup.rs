@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::path::{Path, Step};
 
 /// Longer chains of references and alternatives are cycles.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 
 /// Whether the spec marks the place, or one above it, as secret in any of its alternatives.
 pub(super) fn is_secret(schema: &Value, path: &Path) -> bool {
@@ -62,7 +62,7 @@ fn is_secret_below(root: &Value, schema: &Value, steps: &[Step], depth: usize) -
     child(schema, step).is_some_and(|schema| below(schema, rest))
 }
 
-fn child<'a>(schema: &'a Value, step: &Step) -> Option<&'a Value> {
+pub(super) fn child<'a>(schema: &'a Value, step: &Step) -> Option<&'a Value> {
     match step {
         Step::Key(key) => {
             let property = schema.get("properties").and_then(|all| all.get(key));

@@ -30,6 +30,7 @@ use serde_json::Value;
 use crate::error::{ConnectorError, ErrorContext, Result};
 use crate::secret::Secrets;
 
+mod absent;
 mod branch;
 mod explain;
 mod lookup;
@@ -50,18 +51,23 @@ const MAX_LISTED: usize = 100;
 
 /// Checks `config` against `spec` (draft 7, formats included).
 ///
+/// A null at an optional property that cannot be null counts as left out, at every depth: platforms write
+/// fields that nobody filled in that way.
+///
 /// # Errors
 /// A `config_error` that lists every problem with its path, such as `streams[0].name`; of a `oneOf`
 /// the problems of the branch that the config picks by its constant. Values at paths that the spec marks
 /// `airbyte_secret` and texts of any kind never appear. A `system_error` if the spec's schema is itself
 /// invalid.
 pub fn validate(spec: &ConnectorSpecification, config: &Value) -> Result<()> {
-    check(&spec.connection_specification, &external(config))
+    let schema = &spec.connection_specification;
+    check(schema, &external(schema, config))
 }
 
 /// Registers the config's secrets, validates the config and reads it into its type.
 ///
-/// `C` never sees the internal keys, see [`strip_internal`].
+/// `C` never sees the internal keys, see [`strip_internal`], nor nulls that count as left out, see
+/// [`validate`].
 ///
 /// # Errors
 /// Those of [`validate`]; and a `config_error` with the path if `C` is stricter than the schema (a time zone
@@ -73,7 +79,7 @@ pub fn parse<C: DeserializeOwned>(
 ) -> Result<C> {
     let schema = &spec.connection_specification;
     secrets.add_all(secrets_of(schema, config));
-    let config = external(config);
+    let config = external(schema, config);
     check(schema, &config)?;
     serde_path_to_error::deserialize(config.as_ref())
         .map_err(|error| unreadable(schema, &error, secrets))
@@ -89,12 +95,14 @@ pub fn strip_internal(config: &mut Value) {
     }
 }
 
-fn external(config: &Value) -> Cow<'_, Value> {
-    if INTERNAL_KEYS.iter().all(|key| config.get(key).is_none()) {
+fn external<'a>(schema: &Value, config: &'a Value) -> Cow<'a, Value> {
+    let has_internal = INTERNAL_KEYS.iter().any(|key| config.get(key).is_some());
+    if !has_internal && !absent::has_null(config) {
         return Cow::Borrowed(config);
     }
     let mut config = config.clone();
     strip_internal(&mut config);
+    absent::drop_nulls(schema, &mut config);
     Cow::Owned(config)
 }
 

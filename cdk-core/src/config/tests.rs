@@ -104,6 +104,18 @@ fn a_good_config_is_read_and_its_secrets_are_known() {
 }
 
 #[test]
+fn nulls_of_optional_properties_count_as_left_out() {
+    let config = json!({
+        "host": "h", "port": 1, "pin": null, "start_date": null, "auth": {"method": "none"},
+        "streams": [{"name": "s", "mode": null}]
+    });
+    let config: ShopConfig =
+        parse(&spec::of::<ShopConfig>(), &config, &Secrets::default()).unwrap();
+    assert_eq!((config.pin, config.start_date), (None, None));
+    assert_eq!(config.streams[0].mode, Mode::Fast);
+}
+
+#[test]
 fn every_problem_is_listed_with_its_path() {
     let config = json!({
         "port": 70000,
