@@ -84,8 +84,9 @@ pub trait Destination: Send + Sync + 'static {
     }
 }
 
-/// What a destination can do.
+/// What a destination can do. Made with [`Capabilities::new`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The modes it accepts; a catalog with another one is refused before anything is touched.
     pub sync_modes: Vec<DestinationSyncMode>,
