@@ -81,7 +81,9 @@ impl<'a> ConfigRules<'a> {
                 }
                 RemoveFields::build_unconditional(step)?.apply(config, &scope)
             }
-            "CustomConfigTransformation" => Err(self.registry.missing(step)),
+            "CustomConfigTransformation" => {
+                self.registry.config_transformation(step)?.transform(config)
+            }
             other => Err(step.error(format!(
                 "`{other}` is no config transformation. Use ConfigAddFields, ConfigRemapField or ConfigRemoveFields."
             ))),
@@ -117,8 +119,16 @@ impl<'a> ConfigRules<'a> {
     }
 
     fn adheres(&self, strategy: &Component<'_>, value: &Value) -> Result<()> {
-        if strategy.kind() != "ValidateAdheresToSchema" {
-            return Err(self.registry.missing(strategy));
+        match strategy.kind() {
+            "ValidateAdheresToSchema" => {}
+            "CustomValidationStrategy" => {
+                return self.registry.validation(strategy)?.validate(value);
+            }
+            other => {
+                return Err(strategy.error(format!(
+                    "`{other}` is no validation strategy. Use ValidateAdheresToSchema."
+                )));
+            }
         }
         let schema = strategy.need("base_schema")?;
         let parsed;

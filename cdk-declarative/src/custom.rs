@@ -33,6 +33,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cdk_core::{ConnectorError, Result, async_trait};
 use cdk_http::errors::Resolution;
+use cdk_http::header::HeaderMap;
+use futures::stream::BoxStream;
 use serde_json::Value;
 
 pub use crate::component::Component;
@@ -126,6 +128,85 @@ pub trait CustomSchemaLoader: Send + Sync {
     async fn schema(&self, config: &Value) -> Result<Value>;
 }
 
+/// Changes the config: for this run only, or for good where it is a step of a migration.
+pub trait CustomConfigTransformation: Send + Sync {
+    /// Changes the config in place.
+    fn transform(&self, config: &mut Value) -> Result<()>;
+}
+
+/// Judges a value of the config.
+pub trait CustomValidation: Send + Sync {
+    /// A config error when the value won't do.
+    fn validate(&self, value: &Value) -> Result<()>;
+}
+
+/// Brings a stream's state of an earlier version of the connector into today's form.
+pub trait CustomStateMigration: Send + Sync {
+    /// False for states that have today's form.
+    fn should_migrate(&self, state: &Value) -> bool;
+
+    /// The state in today's form.
+    fn migrate(&self, state: Value) -> Result<Value>;
+}
+
+/// Cuts a stream into partitions.
+pub trait CustomPartitionRouter: Send + Sync {
+    /// The partitions, found as they are pulled, always in the same order. State is kept by
+    /// [`StreamSlice::partition`]; what only requests need goes into the extra fields.
+    fn partitions(&self, config: Arc<Value>) -> BoxStream<'static, Result<StreamSlice>>;
+
+    /// What goes into the requests of a partition.
+    fn additions(&self, _slice: &StreamSlice) -> Result<Additions> {
+        Ok(Additions::default())
+    }
+}
+
+/// What a [`CustomRequester`] is asked for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct CustomRequest<'a> {
+    /// The config.
+    pub config: &'a Value,
+    /// The slice that is read.
+    pub slice: &'a StreamSlice,
+    /// The token of the page, none for the first.
+    pub page_token: Option<&'a Value>,
+    /// What paginator, partition router and cursor put into the request.
+    pub additions: &'a Additions,
+    /// The path or URL of the page, when the paginator says so.
+    pub path: Option<&'a str>,
+}
+
+/// An answer that a [`CustomRequester`] got.
+#[derive(Debug, Clone)]
+pub struct CustomResponse {
+    /// The HTTP status. The page of a status of 400 or more holds no records and is the last one.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Where the answer came from.
+    pub url: String,
+    /// The body, unpacked.
+    pub body: Bytes,
+}
+
+/// Sends the requests of a stream. Retries and limits are its own affair.
+#[async_trait]
+pub trait CustomRequester: Send + Sync {
+    /// Gets one page.
+    async fn send(&self, request: CustomRequest<'_>) -> Result<CustomResponse>;
+}
+
+/// Reads the records of a slice, in place of requester, paginator and record selector.
+pub trait CustomRetriever: Send + Sync {
+    /// The records, which are objects, found as they are pulled.
+    fn read(
+        &self,
+        slice: Arc<StreamSlice>,
+        config: Arc<Value>,
+    ) -> BoxStream<'static, Result<Value>>;
+}
+
 type Factory<T> = Arc<dyn Fn(&Component<'_>) -> Result<Arc<T>> + Send + Sync>;
 
 macro_rules! registry {
@@ -178,6 +259,18 @@ registry! {
     backoff, with_backoff, CustomBackoff;
     /// Registers a `CustomSchemaLoader`.
     schema_loader, with_schema_loader, CustomSchemaLoader;
+    /// Registers a `CustomConfigTransformation`.
+    config_transformation, with_config_transformation, CustomConfigTransformation;
+    /// Registers a `CustomValidationStrategy`.
+    validation, with_validation, CustomValidation;
+    /// Registers a `CustomStateMigration`.
+    state_migration, with_state_migration, CustomStateMigration;
+    /// Registers a `CustomPartitionRouter`.
+    partition_router, with_partition_router, CustomPartitionRouter;
+    /// Registers a `CustomRequester`.
+    requester, with_requester, CustomRequester;
+    /// Registers a `CustomRetriever`.
+    retriever, with_retriever, CustomRetriever;
 }
 
 impl fmt::Debug for Registry {

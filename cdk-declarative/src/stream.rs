@@ -112,6 +112,10 @@ impl DeclarativeStream {
                 settings,
                 host,
             )?)),
+            "CustomRetriever" => {
+                let custom = host.registry().retriever(&retriever)?;
+                Retriever::Custom(custom, Arc::clone(host))
+            }
             _ => {
                 let mut simple = SimpleRetriever::build(
                     &retriever,
@@ -121,7 +125,9 @@ impl DeclarativeStream {
                     schema.as_ref(),
                     host,
                 )?;
-                simple.requester.reports_status = !given.is_parent;
+                if given.is_parent {
+                    simple.requester.hide_status();
+                }
                 Retriever::Simple(Arc::new(simple))
             }
         };
@@ -185,7 +191,7 @@ impl DeclarativeStream {
             None => slices,
         };
         match &self.retriever {
-            Retriever::Simple(_) => slices,
+            Retriever::Simple(_) | Retriever::Custom(..) => slices,
             Retriever::Async(retriever) => Arc::clone(retriever).completed(slices),
         }
     }

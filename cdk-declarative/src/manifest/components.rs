@@ -11,25 +11,13 @@ const NOT_RUN: [&str; 5] = [
     "WaitTimeFromResponse",
 ];
 
-/// Types whose `class_name` no program can supply yet: there is no trait for them in [`crate::custom`].
-const WITHOUT_FACTORY: [&str; 6] = [
-    "CustomConfigTransformation",
-    "CustomPartitionRouter",
-    "CustomRequester",
-    "CustomRetriever",
-    "CustomStateMigration",
-    "CustomValidationStrategy",
-];
-
 /// How the engine treats a component type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
     /// It runs.
     Runs,
-    /// A factory that the program registers runs it.
+    /// A factory that the program registers runs it; without one what needs it fails with its class and place.
     Registered,
-    /// A manifest with it is loaded, and what needs it fails with its class and place.
-    Missing,
     /// A manifest with it is refused.
     Refused,
 }
@@ -52,7 +40,6 @@ impl ComponentType {
     pub fn coverage(&self) -> Coverage {
         match self.name.as_str() {
             name if NOT_RUN.contains(&name) => Coverage::Refused,
-            name if WITHOUT_FACTORY.contains(&name) => Coverage::Missing,
             name if name.starts_with("Custom") => Coverage::Registered,
             _ => Coverage::Runs,
         }

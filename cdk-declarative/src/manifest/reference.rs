@@ -14,21 +14,19 @@ pub fn reference() -> String {
     let mut page = format!(
         "# Components of a manifest\n\n\
          <!-- Made of the engine's own table: `UPDATE_DOCS=1 cargo test -p cdk-declarative reference` writes it anew. -->\n\n\
-         {} of the {} component types run. {} run by a factory that your program registers under their `class_name`; {} are \
-         custom code that no factory can stand in for yet: what needs them fails with its class and place. {} are newer than the \
-         engine: a manifest with one of them is refused when it is loaded, with its place.\n\n\
+         {} of the {} component types run. {} run by a factory that your program registers under their `class_name`; \
+         without it what needs them fails with its class and place. {} are newer than the engine: a manifest with one of them is \
+         refused when it is loaded, with its place.\n\n\
          | Type | What it is | |\n|---|---|---|\n",
         count(Coverage::Runs),
         types.len(),
         count(Coverage::Registered),
-        count(Coverage::Missing),
         count(Coverage::Refused),
     );
     for kind in types {
         let note = match kind.coverage() {
             Coverage::Runs => "runs",
             Coverage::Registered => "registered",
-            Coverage::Missing => "no factory yet",
             Coverage::Refused => "refused",
         };
         page.push_str(&format!(

@@ -11,7 +11,8 @@ use cdk_core::{ConnectorError, Result, RetryStatus};
 use cdk_http::errors::{Resolution, ResponseAction};
 use cdk_http::{Method, Outcome as CacheOutcome, Request, Response, TransportError};
 
-use super::{Draft, Requester, Sent};
+use super::Sent;
+use super::http::{Draft, HttpRequester};
 use crate::errors::{self, Outcome};
 use crate::requester::response::PageResponse;
 use crate::test_read;
@@ -31,7 +32,7 @@ struct Tries {
     has_refreshed: Option<bool>,
 }
 
-impl Requester {
+impl HttpRequester {
     pub(super) async fn send_draft(&self, draft: &Draft) -> Result<Sent> {
         let started = self.host.timer.now();
         let mut tries = Tries::default();

@@ -6,24 +6,31 @@ pub(crate) mod simple;
 use std::sync::Arc;
 
 use cdk_core::Result;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde_json::Value;
 
+use crate::custom::CustomRetriever;
+use crate::host::Host;
 use crate::select::Record;
 use crate::slice::StreamSlice;
 
 /// Reads the records of slices.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Retriever {
     /// By requests for pages.
     Simple(Arc<simple::SimpleRetriever>),
     /// By jobs of the API.
     Async(Arc<jobs::AsyncRetriever>),
+    /// By a component of the embedding program.
+    Custom(Arc<dyn CustomRetriever>, Arc<Host>),
 }
 
 /// The records of one slice, pulled one at a time.
 pub(crate) enum Records {
     Simple(Box<simple::Pager>),
     Async(Box<jobs::JobRecords>),
+    Custom(BoxStream<'static, Result<Value>>),
 }
 
 impl Retriever {
@@ -37,6 +44,7 @@ impl Retriever {
             Self::Async(retriever) => {
                 Records::Async(Box::new(Arc::clone(retriever).records(slice, schema)))
             }
+            Self::Custom(custom, host) => Records::Custom(custom.read(slice, host.config())),
         }
     }
 }
@@ -47,6 +55,7 @@ impl Records {
         match self {
             Self::Simple(pager) => pager.next().await,
             Self::Async(records) => records.next().await,
+            Self::Custom(records) => Ok(records.next().await.transpose()?.map(Record::Tree)),
         }
     }
 }

@@ -105,7 +105,7 @@ impl SimpleRetriever {
         host: &Arc<Host>,
     ) -> Result<Self> {
         if component.kind() != "SimpleRetriever" {
-            return Err(host.registry().missing(component));
+            return Err(component.error("a retriever here must be a SimpleRetriever."));
         }
         let requester = component.need_child("requester")?;
         let decoder = Decoder::build(component.child("decoder")?.as_ref(), host.registry())?;

@@ -23,7 +23,12 @@ pub(super) fn migrated(
             "LegacyToPerPartitionStateMigration" => {
                 state = legacy_to_partitions(stream, state, host)?;
             }
-            "CustomStateMigration" => return Err(host.registry().missing(&migration)),
+            "CustomStateMigration" => {
+                let custom = host.registry().state_migration(&migration)?;
+                if custom.should_migrate(&state) {
+                    state = custom.migrate(state)?;
+                }
+            }
             other => {
                 return Err(migration.error(format!(
                     "`{other}` is no state migration. Use LegacyToPerPartitionStateMigration."

@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream};
 use serde_json::{Map, Value};
 
 use crate::component::Component;
+use crate::custom::CustomPartitionRouter;
 use crate::dpath;
 use crate::feed::{Out, feed};
 use crate::host::Host;
@@ -45,6 +46,8 @@ pub(super) enum Router {
         routers: Vec<Arc<Router>>,
         key: String,
     },
+    /// A component of the embedding program.
+    Custom(Arc<dyn CustomPartitionRouter>, Arc<Host>),
 }
 
 pub(super) struct Parent {
@@ -127,7 +130,10 @@ impl Router {
                     key: text("partition_field")?,
                 })
             }
-            "CustomPartitionRouter" => Err(host.registry().missing(component)),
+            "CustomPartitionRouter" => {
+                let custom = host.registry().partition_router(component)?;
+                Ok(Self::Custom(custom, Arc::clone(host)))
+            }
             other => Err(component.error(format!(
                 "`{other}` is no partition router. Use ListPartitionRouter, SubstreamPartitionRouter, \
                  GroupingPartitionRouter or UnionPartitionRouter."
@@ -157,6 +163,15 @@ impl Router {
             Self::Product(_) => feed(|out| self.feed_product(out)),
             Self::Grouping { .. } => feed(|out| self.feed_groups(out)),
             Self::Union { .. } => feed(|out| self.feed_union(out)),
+            Self::Custom(custom, host) => {
+                let routed = |slice: StreamSlice| Routed {
+                    partition: slice.partition().clone(),
+                    extra: slice.extra_fields().clone(),
+                    parents: None,
+                };
+                let slices = custom.partitions(host.config());
+                slices.map(move |slice| slice.map(routed)).boxed()
+            }
         }
     }
 
@@ -313,6 +328,7 @@ impl Router {
                 }
             }
             Self::Grouping { .. } | Self::Union { .. } => {}
+            Self::Custom(custom, _) => return custom.additions(slice),
         }
         Ok(additions)
     }
@@ -320,7 +336,7 @@ impl Router {
     /// The state of the parents that are read incrementally, now.
     pub(super) fn parent_state(&self) -> Option<Map<String, Value>> {
         match self {
-            Self::List { .. } | Self::Product(_) => None,
+            Self::List { .. } | Self::Product(_) | Self::Custom(..) => None,
             Self::Substream(parents) => Some(parents_state(parents)),
             Self::Grouping { inner, .. } => inner.parent_state(),
             Self::Union { routers, .. } => {
@@ -344,7 +360,7 @@ impl Router {
     /// Parents, with theirs.
     pub(super) fn ancestors(&self) -> HashSet<String> {
         match self {
-            Self::List { .. } => HashSet::new(),
+            Self::List { .. } | Self::Custom(..) => HashSet::new(),
             Self::Substream(parents) => parents
                 .iter()
                 .flat_map(|parent| parent.ancestors.iter().cloned())

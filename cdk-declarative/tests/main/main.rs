@@ -3,7 +3,9 @@
 // Helpers are test code too, which clippy's `allow-unwrap-in-tests` does not see.
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod corpus;
+mod custom;
 mod engine;
 mod manifests;
 mod reference;
