@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cdk_core::Result;
+use cdk_http::Request;
 use serde_json::Value;
 
 use crate::component::Component;
@@ -128,8 +129,17 @@ impl Authenticator {
         Self::build(Some(&choice), name, host)
     }
 
-    /// What goes into the next request.
-    pub(crate) async fn additions(&self, scope: &Scope<'_>) -> Result<Additions> {
+    /// True when what goes into a request depends on the request.
+    pub(crate) fn looks_at_requests(&self) -> bool {
+        matches!(self, Self::Rotating(_))
+    }
+
+    /// What goes into the next request: `request`, which need not be given unless the authenticator looks at it.
+    pub(crate) async fn additions(
+        &self,
+        scope: &Scope<'_>,
+        request: Option<&Request>,
+    ) -> Result<Additions> {
         match self {
             Self::None => Ok(Additions::default()),
             Self::Basic { username, password } => {
@@ -145,7 +155,7 @@ impl Authenticator {
             Self::OAuth(oauth) => Ok(bearer(&oauth.token().await?)),
             Self::Session(session) => session.additions(scope).await,
             Self::LegacySession(session) => session.additions().await,
-            Self::Rotating(rotating) => rotating.additions().await,
+            Self::Rotating(rotating) => rotating.additions(request).await,
             Self::Custom(custom) => custom.additions(scope.config()).await,
         }
     }
@@ -159,9 +169,9 @@ impl Authenticator {
     }
 
     /// Tells of a response, for quotas; true when another token can take the request over.
-    pub(crate) fn saw(&self, sent: &Additions, response: &PageResponse) -> bool {
+    pub(crate) fn saw(&self, sent: &Additions, request: &Request, response: &PageResponse) -> bool {
         match self {
-            Self::Rotating(rotating) => rotating.saw(sent, response),
+            Self::Rotating(rotating) => rotating.saw(sent, request, response),
             _ => false,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cdk_core::{ConnectorError, Result};
+use cdk_http::budget::RequestMatcher;
 use cdk_http::{Method, Request};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::component::Component;
 use crate::dpath;
 use crate::host::Host;
 use crate::requester::response::PageResponse;
-use crate::requester::wire;
+use crate::requester::{budget, wire};
 use crate::slice::Additions;
 use crate::template::{Template, python_text};
 use crate::time;
@@ -21,6 +22,8 @@ use crate::time;
 const MIN_WAIT: Duration = Duration::from_secs(5);
 /// Logged this often while waiting.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+/// How far the clocks of the quota status and of the headers may lie apart.
+const RESET_SKEW_US: i64 = 60_000_000;
 /// The longest delay that spreads the last calls.
 const MAX_DELAY: f64 = 10.0;
 
@@ -44,6 +47,8 @@ pub(crate) struct Rotating {
 #[derive(Debug)]
 struct Quota {
     name: String,
+    /// The requests it counts; one without any counts what no other does.
+    matchers: Vec<RequestMatcher>,
     remaining: Vec<String>,
     reset: Vec<String>,
     limit: Vec<String>,
@@ -122,7 +127,8 @@ impl Rotating {
         })
     }
 
-    pub(super) async fn additions(&self) -> Result<Additions> {
+    /// `request` is what the token is for, as far as it is known.
+    pub(super) async fn additions(&self, request: Option<&Request>) -> Result<Additions> {
         {
             let mut is_seeded = self.seeding.lock().await;
             if !*is_seeded {
@@ -130,12 +136,27 @@ impl Rotating {
                 *is_seeded = true;
             }
         }
-        let token = self.acquire(0).await?;
+        let token = self.acquire(self.quota_of(request)).await?;
         Ok(header(&self.header, self.value(token)))
     }
 
-    /// What a response says about the quota; true when a used-up token has a fresh one beside it.
-    pub(super) fn saw(&self, sent: &Additions, response: &PageResponse) -> bool {
+    /// The first quota whose matchers know the request, or else the first without matchers, or else the first.
+    fn quota_of(&self, request: Option<&Request>) -> usize {
+        let counts = |quota: &Quota| {
+            let mut matchers = quota.matchers.iter();
+            request.is_some_and(|request| matchers.any(|it| it.weight_of(request).is_some()))
+        };
+        let own = self.quotas.iter().position(counts);
+        let open = || {
+            self.quotas
+                .iter()
+                .position(|quota| quota.matchers.is_empty())
+        };
+        own.or_else(open).unwrap_or(0)
+    }
+
+    /// What a response says about the quota of its request; true when a used-up token has a fresh one beside it.
+    pub(super) fn saw(&self, sent: &Additions, request: &Request, response: &PageResponse) -> bool {
         let used = sent.headers.get(&self.header).and_then(Value::as_str);
         let Some(token) =
             (0..self.tokens.len()).find(|token| Some(self.value(*token).as_str()) == used)
@@ -143,16 +164,15 @@ impl Rotating {
             return false;
         };
         let mut state = self.lock();
-        for (at, quota) in self.quotas.iter().enumerate() {
-            if let Some(pool) = state
-                .pools
-                .get_mut(token)
-                .and_then(|pools| pools.get_mut(at))
-            {
-                quota.learn(pool, response);
-            }
+        let at = self.quota_of(Some(request));
+        let pool = state.pools.get_mut(token);
+        if let (Some(pool), Some(quota)) = (
+            pool.and_then(|pools| pools.get_mut(at)),
+            self.quotas.get(at),
+        ) {
+            quota.learn(pool, response);
         }
-        let pool = |token: usize| state.pools.get(token).and_then(|pools| pools.first());
+        let pool = |token: usize| state.pools.get(token).and_then(|pools| pools.get(at));
         let is_spent = pool(token).is_some_and(|pool| pool.is_tracked && pool.remaining <= 0);
         is_spent
             && (0..self.tokens.len())
@@ -368,6 +388,11 @@ impl Quota {
             .and_then(Value::as_array);
         Ok(Self {
             name: component.need_text("name")?.to_owned(),
+            matchers: component
+                .children("matchers")?
+                .iter()
+                .map(budget::matcher)
+                .collect::<Result<_>>()?,
             remaining: component.texts("remaining_path")?,
             reset: component.texts("reset_path")?,
             limit: component.texts("limit_path")?,
@@ -397,7 +422,11 @@ impl Quota {
             .contains(&u64::from(response.status.as_u16()));
         let remaining = number(&self.remaining_header).or(is_exhausted.then_some(0));
         let reset_us = text(&self.reset_header).and_then(|text| time::parse_airbyte(&text));
-        if let Some(limit) = number(&self.limit_header).filter(|limit| *limit > 0) {
+        // A late answer from a window that is over says nothing about this one.
+        let is_at_least = |from: i64| reset_us.is_none_or(|reset_us| reset_us >= from);
+        if let Some(limit) = number(&self.limit_header).filter(|limit| *limit > 0)
+            && is_at_least(pool.reset_us)
+        {
             pool.limit = limit;
         }
         match (reset_us, remaining) {
@@ -405,7 +434,12 @@ impl Quota {
                 pool.reset_us = reset_us;
                 pool.remaining = remaining.unwrap_or(pool.limit);
             }
-            (_, Some(remaining)) => pool.remaining = pool.remaining.min(remaining),
+            (_, Some(remaining))
+                if (remaining <= 0 && is_exhausted)
+                    || is_at_least(pool.reset_us.saturating_sub(RESET_SKEW_US)) =>
+            {
+                pool.remaining = pool.remaining.min(remaining);
+            }
             _ => {}
         }
     }

@@ -90,7 +90,7 @@ fn period(component: &Component<'_>, key: &str, scope: &Scope<'_>) -> Result<Dur
     })
 }
 
-fn matcher(component: &Component<'_>) -> Result<RequestMatcher> {
+pub(crate) fn matcher(component: &Component<'_>) -> Result<RequestMatcher> {
     let mut matcher = RequestMatcher::new();
     if let Some(method) = component.text("method")? {
         let method = Method::from_bytes(method.as_bytes());

@@ -12,6 +12,7 @@ use crate::component::Component;
 use crate::errors::ErrorHandler;
 use crate::host::Host;
 use crate::paginator::token_context;
+use crate::requester::cookies::Cookies;
 use crate::requester::inputs::{Inputs, Nested, merge};
 use crate::requester::{Sent, wire};
 use crate::slice::{Additions, StreamSlice};
@@ -35,6 +36,7 @@ pub(crate) struct HttpRequester {
     pub(super) auth: Authenticator,
     pub(super) errors: ErrorHandler,
     pub(super) is_cached: bool,
+    pub(super) cookies: Cookies,
     /// Waits for rate limits are reported as the stream's status. Not for a stream that is only read as a parent.
     pub(super) reports_status: bool,
 }
@@ -89,6 +91,7 @@ impl HttpRequester {
             auth: authenticator(component, name, host)?,
             errors: ErrorHandler::build(handler.as_ref(), &scope, host.registry())?,
             is_cached: component.flag("use_cache", false)? && host.limits.is_none(),
+            cookies: Cookies::default(),
             reports_status: true,
         })
     }

@@ -1,6 +1,7 @@
 //! Requesters: what a component asks for in, one answer out.
 
 pub(crate) mod budget;
+mod cookies;
 mod http;
 pub(crate) mod inputs;
 pub(crate) mod response;

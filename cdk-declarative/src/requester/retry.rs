@@ -15,6 +15,7 @@ use super::Sent;
 use super::http::{Draft, HttpRequester};
 use crate::errors::{self, Outcome};
 use crate::requester::response::PageResponse;
+use crate::slice::Additions;
 use crate::test_read;
 
 /// A strategy's wait gets this on top.
@@ -38,7 +39,12 @@ impl HttpRequester {
         let mut tries = Tries::default();
         loop {
             let config = self.host.config();
-            let auth = self.auth.additions(&self.host.scope(&config)).await?;
+            let bare = match self.auth.looks_at_requests() {
+                true => Some(self.request(draft, &Additions::default())?),
+                false => None,
+            };
+            let scope = self.host.scope(&config);
+            let auth = self.auth.additions(&scope, bare.as_ref()).await?;
             let request = self.request(draft, &auth)?;
             let shown = request.display();
             let recorded = self.host.recorder.as_deref();
@@ -49,9 +55,9 @@ impl HttpRequester {
                 headers.extend(auth.headers.clone());
                 response.asked_with = Some(std::sync::Arc::new(headers));
             }
-            let has_other_token = match &outcome {
-                Ok(response) => self.auth.saw(&auth, response),
-                Err(_) => false,
+            let has_other_token = match (&outcome, &bare) {
+                (Ok(response), Some(request)) => self.auth.saw(&auth, request, response),
+                _ => false,
             };
             tries.total += 1;
             let scope = self.host.scope(&config);
@@ -176,7 +182,16 @@ impl HttpRequester {
         }))
     }
 
-    async fn exchange_now(&self, request: Request) -> Result<Outcome> {
+    async fn exchange_now(&self, mut request: Request) -> Result<Outcome> {
+        self.cookies.add_to(&mut request);
+        let outcome = self.exchange_in_budget(request).await?;
+        if let Ok(response) = &outcome {
+            self.cookies.learn(&response.headers, &response.url);
+        }
+        Ok(outcome)
+    }
+
+    async fn exchange_in_budget(&self, request: Request) -> Result<Outcome> {
         let timer = self.host.timer.as_ref();
         let Some(budget) = &self.host.budget else {
             return self.unless_stopped(request).await;
