@@ -132,22 +132,44 @@ fn slot<'a>(value: &'a mut Value, step: Step<'_>) -> Option<&'a mut Value> {
     }
 }
 
-/// Removes what a path leads to (all matches of globs) if `may_remove` agrees; list items become null or go when last.
-pub(crate) fn remove(
-    value: &mut Value,
-    path: &[String],
-    may_remove: &mut impl FnMut(&Value) -> bool,
-) {
+/// Removes what a path leads to (all matches of globs); list items become null or go when last.
+pub(crate) fn remove(value: &mut Value, path: &[String]) {
     let Some((step, rest)) = path.split_first() else {
         return;
     };
-    for key in matching_keys(value, step) {
-        if rest.is_empty() {
-            if child(value, &key).is_some_and(&mut *may_remove) {
-                remove_key(value, &key);
+    if step == "**" {
+        // Any number of steps, none included.
+        remove(value, rest);
+        for key in matching_keys(value, step).iter().rev() {
+            if let Some(child) = child_mut(value, key) {
+                remove(child, path);
             }
-        } else if let Some(child) = child_mut(value, &key) {
-            remove(child, rest, may_remove);
+            if rest.is_empty() {
+                remove_key(value, key);
+            }
+        }
+        return;
+    }
+    // Backwards, so that list items at the end go one after the other.
+    for key in matching_keys(value, step).iter().rev() {
+        if rest.is_empty() {
+            remove_key(value, key);
+        } else if let Some(child) = child_mut(value, key) {
+            remove(child, rest);
+        }
+    }
+}
+
+/// Removes all leaves (texts, numbers, flags and nulls at any depth) that `may_remove` agrees to.
+pub(crate) fn remove_leaves(value: &mut Value, may_remove: &mut impl FnMut(&Value) -> bool) {
+    for key in matching_keys(value, "*").iter().rev() {
+        let Some(child) = child_mut(value, key) else {
+            continue;
+        };
+        if matches!(child, Value::Object(_) | Value::Array(_)) {
+            remove_leaves(child, may_remove);
+        } else if may_remove(child) {
+            remove_key(value, key);
         }
     }
 }
@@ -287,11 +309,31 @@ mod tests {
     }
 
     #[test]
-    fn removing_takes_all_matches_the_filter_agrees_to() {
-        let mut value = json!({"a": 1, "b": {"a": null, "c": 2}, "d": [1, 2]});
-        remove(&mut value, &path("b/*"), &mut |value| value.is_null());
-        remove(&mut value, &path("d/1"), &mut |_| true);
-        remove(&mut value, &path("nope/x"), &mut |_| true);
-        assert_eq!(value, json!({"a": 1, "b": {"c": 2}, "d": [1]}));
+    fn removing_takes_all_matches() {
+        let mut value =
+            json!({"a": 1, "b": {"a": null, "c": 2}, "d": [1, 2], "e": [{"a": 1}, {"a": 2}]});
+        remove(&mut value, &path("b/*"));
+        remove(&mut value, &path("d/1"));
+        remove(&mut value, &path("nope/x"));
+        remove(&mut value, &path("e/*/a"));
+        assert_eq!(value, json!({"a": 1, "b": {}, "d": [1], "e": [{}, {}]}));
+        remove(&mut value, &path("e/*"));
+        assert_eq!(value, json!({"a": 1, "b": {}, "d": [1], "e": []}));
+    }
+
+    #[test]
+    fn two_stars_remove_at_any_depth() {
+        let mut value = json!({"x": 1, "a": {"x": 2, "b": [{"x": 3, "y": 4}]}});
+        remove(&mut value, &path("**/x"));
+        assert_eq!(value, json!({"a": {"b": [{"y": 4}]}}));
+        remove(&mut value, &path("a/**"));
+        assert_eq!(value, json!({"a": {}}));
+    }
+
+    #[test]
+    fn leaves_are_removed_wherever_they_are() {
+        let mut value = json!({"a": null, "b": {"c": null, "d": 1}, "e": [null, 2, null], "f": {}});
+        remove_leaves(&mut value, &mut |value| value.is_null());
+        assert_eq!(value, json!({"b": {"d": 1}, "e": [null, 2], "f": {}}));
     }
 }

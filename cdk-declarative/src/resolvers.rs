@@ -24,6 +24,33 @@ struct Mapping {
     condition: Option<Condition>,
 }
 
+/// What a kind of resolver does with a mapping, as in the reference.
+#[derive(Clone, Copy)]
+struct Powers {
+    /// Texts are read as YAML.
+    parses_yaml: bool,
+    /// `create_or_update` counts.
+    creates: bool,
+    /// `condition` counts.
+    asks: bool,
+}
+
+const OF_API: Powers = Powers {
+    parses_yaml: false,
+    creates: false,
+    asks: false,
+};
+const OF_CONFIG: Powers = Powers {
+    parses_yaml: true,
+    creates: true,
+    asks: true,
+};
+const OF_PARAMETERS: Powers = Powers {
+    parses_yaml: true,
+    creates: true,
+    asks: false,
+};
+
 /// The stream definitions that a resolver makes of a template.
 pub(crate) async fn resolve(
     resolver: &Component<'_>,
@@ -41,7 +68,7 @@ pub(crate) async fn resolve(
             let found = from_config(resolver, &config, host)?;
             found
                 .iter()
-                .map(|values| filled(&mappings, template, values, None, true, host))
+                .map(|values| filled(&mappings, template, values, None, OF_CONFIG, host))
                 .collect()
         }
         "ParametrizedComponentsResolver" => {
@@ -49,7 +76,7 @@ pub(crate) async fn resolve(
             let list = parameters.need("list_of_parameters_for_stream")?.as_array();
             let list = list.ok_or_else(|| parameters.error("`list_of_parameters_for_stream` must be a list."))?;
             list.iter()
-                .map(|values| filled(&mappings, template, values, None, true, host))
+                .map(|values| filled(&mappings, template, values, None, OF_PARAMETERS, host))
                 .collect()
         }
         other => Err(resolver.error(format!(
@@ -107,7 +134,7 @@ async fn from_api(
                 template,
                 &values,
                 Some(&slice),
-                false,
+                OF_API,
                 host,
             )?);
         }
@@ -153,7 +180,7 @@ fn filled(
     template: &Value,
     values: &Value,
     slice: Option<&StreamSlice>,
-    parses_yaml: bool,
+    powers: Powers,
     host: &Host,
 ) -> Result<Value> {
     let config = host.config();
@@ -166,21 +193,22 @@ fn filled(
     let scope = scope.with("stream_template_config", template);
     let mut filled = template.clone();
     for mapping in mappings {
-        mapping.apply(&mut filled, &scope, parses_yaml)?;
+        mapping.apply(&mut filled, &scope, powers)?;
     }
     Ok(filled)
 }
 
 impl Mapping {
-    fn apply(&self, stream: &mut Value, scope: &Scope<'_>, parses_yaml: bool) -> Result<()> {
+    fn apply(&self, stream: &mut Value, scope: &Scope<'_>, powers: Powers) -> Result<()> {
         if let Some(condition) = &self.condition
+            && powers.asks
             && !condition.holds(scope)?
         {
             return Ok(());
         }
         let mut value = self.value.typed(scope, ValueKind::types(self.kind))?;
         if let Value::String(text) = &value
-            && parses_yaml
+            && powers.parses_yaml
             && self.kind != Some(ValueKind::String)
             && let Ok(parsed) = yaml::parse(text)
         {
@@ -192,7 +220,7 @@ impl Mapping {
             return Ok(());
         }
         let is_set = crate::extract::is_true(&value);
-        if self.creates && is_set && !dpath::set(stream, &path, value) {
+        if self.creates && powers.creates && is_set && !dpath::set(stream, &path, value) {
             return Err(ConnectorError::config(format!(
                 "`{}` can't be set in the stream's template: a value that is no object is in the way.",
                 path.join(".")

@@ -26,6 +26,9 @@ use crate::template::Template;
 use crate::transform::Transformation;
 use crate::upload::Uploader;
 
+/// What the platform knows streams without a cursor by.
+const NO_CURSOR: &str = "__ab_no_cursor_state_message";
+
 /// A stream as its manifest describes it.
 pub(crate) struct DeclarativeStream {
     name: String,
@@ -363,9 +366,9 @@ impl Stream for RunningStream {
 
     fn final_state(&self, _: &StreamRequest) -> Result<Option<RawJson>> {
         self.0.cursor.finish();
-        let Some(state) = self.0.cursor.state() else {
-            return Ok(None);
-        };
+        let state = self.0.cursor.state();
+        // The marker ends a stream without a cursor also when it failed: it says that there is nothing to go on from.
+        let state = state.unwrap_or_else(|| serde_json::json!({NO_CURSOR: true}));
         let state = RawJson::from_serialize(&state)
             .system_error("The state could not be written as JSON.")?;
         Ok(Some(state))

@@ -122,6 +122,8 @@ impl Jwt {
                 header.insert((*name).to_owned(), value.eval(scope)?);
             }
         }
+        // The order is part of what is signed; the reference signs sorted headers.
+        header.sort_keys();
         Ok(header)
     }
 

@@ -74,7 +74,7 @@ pub(crate) fn without_repeats(url: &Url, params: Map<String, Value>) -> Map<Stri
     params
 }
 
-/// Pairs of a query or form: lists repeat the name, nulls are left out.
+/// Pairs of a query or form: lists repeat the name, also lists and keys inside of them; nulls are left out.
 pub(crate) fn pairs(fields: &Map<String, Value>) -> Vec<(String, String)> {
     let mut pairs = Vec::with_capacity(fields.len());
     for (name, value) in fields {
@@ -82,7 +82,12 @@ pub(crate) fn pairs(fields: &Map<String, Value>) -> Vec<(String, String)> {
             Value::Null => {}
             Value::Array(items) => {
                 let items = items.iter().filter(|item| !item.is_null());
-                pairs.extend(items.map(|item| (name.clone(), python_text(item))));
+                let texts = items.flat_map(|item| match item {
+                    Value::Array(items) => items.iter().map(python_text).collect(),
+                    Value::Object(map) => map.keys().cloned().collect(),
+                    item => vec![python_text(item)],
+                });
+                pairs.extend(texts.map(|text| (name.clone(), text)));
             }
             // Python iterates an object's keys here.
             Value::Object(map) => pairs.extend(map.keys().map(|key| (name.clone(), key.clone()))),
@@ -158,8 +163,16 @@ mod tests {
 
     #[test]
     fn lists_repeat_the_name_and_booleans_are_pythons() {
-        let fields = object(json!({"a": [1, "x"], "b": true, "c": null, "d": ""}));
-        let expected = [("a", "1"), ("a", "x"), ("b", "True"), ("d", "")];
+        let fields =
+            object(json!({"a": [1, "x", ["y"], {"k": 2}, []], "b": true, "c": null, "d": ""}));
+        let expected = [
+            ("a", "1"),
+            ("a", "x"),
+            ("a", "y"),
+            ("a", "k"),
+            ("b", "True"),
+            ("d", ""),
+        ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(pairs(&fields), expected);
     }

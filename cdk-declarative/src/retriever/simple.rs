@@ -149,6 +149,7 @@ impl SimpleRetriever {
             is_done: false,
             pages: 0,
             observed: 0,
+            has_restarted: false,
         }
     }
 
@@ -226,6 +227,8 @@ pub(crate) struct Pager {
     pages: u32,
     /// Records since paging began.
     observed: u64,
+    /// Paging began again with the same slice.
+    has_restarted: bool,
 }
 
 /// A page that is being read.
@@ -457,6 +460,12 @@ impl Pager {
                 )));
             }
             self.slice = Arc::new(shortened);
+        } else if std::mem::replace(&mut self.has_restarted, true) {
+            return Err(ConnectorError::system(format!(
+                "Stream {}: paging was to begin again for the second time, with the same slice. Use `SPLIT_USING_CURSOR`, \
+                 or a higher limit of records.",
+                self.retriever.name
+            )));
         }
         tracing::info!(
             "Stream {} begins again at the first page of its slice.",

@@ -131,11 +131,7 @@ impl Cursor for CountCursor {
 
     fn additions(&self, slice: &StreamSlice) -> Result<Additions> {
         let mut additions = Additions::default();
-        let start = slice
-            .cursor()
-            .get(START)
-            .filter(|value| crate::extract::is_true(value));
-        if let (Some(option), Some(start)) = (&self.option, start) {
+        if let (Some(option), Some(start)) = (&self.option, slice.cursor().get(START)) {
             let config = self.host.config();
             additions.inject(option, start.clone(), &self.host.scope(&config))?;
         }

@@ -303,16 +303,6 @@ impl Windows {
         Ok(additions)
     }
 
-    /// The effective lookback of a run: the longer of the manifest's and `more`.
-    pub(super) fn lookback(&self, more: Option<Span>) -> Option<Span> {
-        let length = |span: &Span| span.months * 30 * 86_400_000_000 + span.us;
-        [self.lookback, more]
-            .into_iter()
-            .flatten()
-            .filter(|span| !span.is_zero())
-            .max_by_key(length)
-    }
-
     /// Whether a value lies in what is read now.
     pub(super) fn includes(&self, point: Point, from: Point, lookback: Option<Span>) -> bool {
         let lowest = match lookback {
@@ -489,16 +479,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(
-        windows: &Windows,
-        state: Option<&Value>,
-        more: Option<Span>,
-        stream: &str,
-    ) -> Result<Self> {
+    pub(super) fn new(windows: &Windows, state: Option<&Value>, stream: &str) -> Result<Self> {
         Ok(Self {
             intervals: Intervals::of_state(windows, state, stream)?,
             recent: HashMap::new(),
-            lookback: windows.lookback(more),
+            lookback: windows.lookback,
         })
     }
 
@@ -532,7 +517,7 @@ pub(super) struct DatetimeCursor {
 
 impl DatetimeCursor {
     pub(super) fn new(windows: Arc<Windows>, name: &str, state: Option<&Value>) -> Result<Self> {
-        let progress = Progress::new(&windows, state, None, name)?;
+        let progress = Progress::new(&windows, state, name)?;
         Ok(Self {
             windows,
             name: name.to_owned(),

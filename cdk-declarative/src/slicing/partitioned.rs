@@ -189,15 +189,16 @@ impl Partitioned {
 impl Inner {
     /// A position for a partition that has none: the global one, a little earlier.
     fn fresh(&self, windows: &Windows, name: &str) -> Result<Progress> {
-        let state = self
-            .global
-            .as_ref()
-            .map(|global| json!({ &windows.field: global }));
-        let lookback = self
-            .global
-            .as_ref()
-            .map(|_| Span::from_us(self.lookback_seconds * 1_000_000));
-        Progress::new(windows, state.as_ref(), lookback, name)
+        let lookback = Span::from_us(self.lookback_seconds.saturating_mul(1_000_000));
+        // What the last run took comes on top of the manifest's own lookback.
+        let earlier = |global: &String| {
+            let point = windows.formats.parse(&Value::from(global.as_str()));
+            let point = point.and_then(|point| point.minus(lookback));
+            let start = point.map(|point| windows.formats.write(point));
+            json!({ &windows.field: start.as_ref().unwrap_or(global) })
+        };
+        let state = self.global.as_ref().map(earlier);
+        Progress::new(windows, state.as_ref(), name)
     }
 
     fn resume(&mut self, windows: &Windows, state: &Map<String, Value>, name: &str) -> Result<()> {
@@ -217,7 +218,7 @@ impl Inner {
                 let Some(partition) = one.get("partition").and_then(Value::as_object) else {
                     continue;
                 };
-                let progress = Progress::new(windows, one.get("cursor"), None, name)?;
+                let progress = Progress::new(windows, one.get("cursor"), name)?;
                 self.positions.insert(key(partition), progress);
                 self.count += 1;
             }

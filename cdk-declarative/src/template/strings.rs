@@ -320,18 +320,98 @@ fn format(text: &str, args: &Given<'_>) -> Eval<String> {
     Ok(out)
 }
 
+/// `[[fill]align][sign][#][0][width][,][.precision][type]`.
 fn with_spec(value: &Val<'_>, spec: &str) -> Eval<String> {
     if spec.is_empty() {
         return Ok(value.to_text().into_owned());
     }
-    let kind = spec
-        .chars()
-        .last()
-        .filter(char::is_ascii_alphabetic)
-        .unwrap_or('s');
-    let flags = spec.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let letters: Vec<char> = spec.chars().collect();
+    let is_align = |at: usize| {
+        let letter = letters.get(at).copied();
+        letter.filter(|letter| "<>^=".contains(*letter))
+    };
+    let (mut fill, mut align, mut at) = match (is_align(1), is_align(0)) {
+        (Some(align), _) => (letters[0], Some(align), 2),
+        (None, Some(align)) => (' ', Some(align), 1),
+        (None, None) => (' ', None, 0),
+    };
+    let mut take = |wanted: &str| {
+        let from = at;
+        while letters
+            .get(at)
+            .is_some_and(|letter| wanted.contains(*letter))
+        {
+            at += 1;
+        }
+        letters[from..at].iter().collect::<String>()
+    };
+    let sign = take("+- #");
+    let width = take("0123456789");
+    let separator = take(",_");
+    let precision = take(".0123456789");
+    let kind = take("sdfFxXoeEgG%");
+    if at < letters.len() || kind.len() > 1 {
+        return other_fault(format!("the format `{spec}` is not supported"));
+    }
+    let is_number = value.as_float().is_some() && kind != "s";
+    if width.starts_with('0') && align.is_none() && is_number {
+        (fill, align) = ('0', Some('='));
+    }
+    let text = body_of(value, &sign, &precision, &kind, is_number)?;
+    let text = match separator.chars().next() {
+        Some(separator) if is_number => grouped(&text, separator),
+        _ => text,
+    };
+    let width = width.parse::<usize>().unwrap_or(0).min(1000);
+    let missing = width.saturating_sub(text.chars().count());
+    let pad = |count: usize| String::from(fill).repeat(count);
+    Ok(match align.unwrap_or(if is_number { '>' } else { '<' }) {
+        '<' => text + &pad(missing),
+        '^' => pad(missing / 2) + &text + &pad(missing - missing / 2),
+        '=' => {
+            let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+', ' '])));
+            format!("{sign}{}{digits}", pad(missing))
+        }
+        _ => pad(missing) + &text,
+    })
+}
+
+/// A value without padding and separators.
+fn body_of(
+    value: &Val<'_>,
+    sign: &str,
+    precision: &str,
+    kind: &str,
+    is_number: bool,
+) -> Eval<String> {
+    let plain = kind.is_empty() && (!is_number || precision.is_empty());
+    let kind = match kind {
+        "" if plain => "s",
+        "" => return other_fault("a precision without a letter is not supported in a format"),
+        "%" => {
+            let percent = value.as_float().unwrap_or(0.0) * 100.0;
+            let places = precision.trim_start_matches('.').parse().unwrap_or(6);
+            return Ok(format!("{percent:.places$}%"));
+        }
+        kind => kind,
+    };
+    let sign = if is_number { sign } else { "" };
     super::printf::format(
-        &format!("%{flags}{kind}"),
+        &format!("%{sign}{precision}{kind}"),
         &Val::Tuple(Rc::new(vec![value.clone()])),
     )
+}
+
+/// The whole part in groups of three digits.
+fn grouped(text: &str, separator: char) -> String {
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let digits = whole.trim_start_matches(['-', '+', ' ']);
+    let mut out = whole[..whole.len() - digits.len()].to_owned();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(separator);
+        }
+        out.push(digit);
+    }
+    out + rest
 }

@@ -180,25 +180,32 @@ impl RemoveFields {
     }
 
     pub(super) fn note_members(&self, members: &mut Members) {
+        if self.condition.is_some() {
+            return members.all();
+        }
         self.pointers
             .iter()
             .for_each(|pointer| members.writes(pointer));
     }
 
     pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
+        let Some(condition) = &self.condition else {
+            self.pointers
+                .iter()
+                .for_each(|pointer| dpath::remove(record, pointer));
+            return Ok(());
+        };
+        // As in the reference, a condition goes through all of the record, whatever the pointers say.
         let mut failed = None;
-        for pointer in &self.pointers {
-            dpath::remove(record, pointer, &mut |value| match &self.condition {
-                None => true,
-                Some(condition) => match condition.holds(&scope.with("property", value)) {
-                    Ok(holds) => holds,
-                    Err(error) => {
-                        failed.get_or_insert(error);
-                        false
-                    }
-                },
-            });
-        }
+        dpath::remove_leaves(record, &mut |value| match condition
+            .holds(&scope.with("property", value))
+        {
+            Ok(holds) => holds,
+            Err(error) => {
+                failed.get_or_insert(error);
+                false
+            }
+        });
         failed.map_or(Ok(()), Err)
     }
 }

@@ -99,7 +99,7 @@ impl FlattenAt {
             return;
         }
         if self.deletes_origin {
-            dpath::remove(record, &self.path, &mut |_| true);
+            dpath::remove(record, &self.path);
         }
         if let Value::Object(record) = record {
             record.extend(found);

@@ -9,4 +9,5 @@ mod custom;
 mod engine;
 mod manifests;
 mod reference;
+mod rules;
 mod templates;

@@ -1,0 +1,207 @@
+//! Rules of the Python CDK that only a whole read shows.
+
+use cdk_core::entrypoint::Exit;
+use serde_json::{Value, json};
+
+use crate::api::{
+    error, of_manifest, paged, pages, read, read_given, records, source, state, stream,
+};
+
+fn everything(_: &str) -> (u16, Value) {
+    let items =
+        json!([{"id": 1, "at": "2024-06-03", "n": 4}, {"id": 2, "at": "2024-06-05", "n": 9}]);
+    (200, json!({ "data": items }))
+}
+
+#[tokio::test]
+async fn paging_begins_again_once_with_the_same_slice_and_then_fails() {
+    let mut items = stream("items", paged());
+    items["retriever"]["pagination_reset"] = json!({
+        "type": "PaginationReset", "action": "RESET",
+        "limits": {"type": "PaginationResetLimits", "number_of_records": 3}
+    });
+    let (exit, messages) = read(source(&[items], pages), &["items"]).await;
+    assert_eq!(exit, Exit::Failure);
+    assert!(
+        error(&messages).contains("for the second time"),
+        "{}",
+        error(&messages)
+    );
+    assert_eq!(records(&messages, "items").len(), 6);
+}
+
+#[tokio::test]
+async fn a_failed_stream_without_a_cursor_ends_with_the_marker_for_it() {
+    let (exit, messages) = read(source(&[stream("lost", json!({}))], pages), &["lost"]).await;
+    assert_eq!(exit, Exit::Failure);
+    assert_eq!(
+        state(&messages),
+        &json!({"__ab_no_cursor_state_message": true})
+    );
+}
+
+#[tokio::test]
+async fn a_counting_cursor_asks_from_zero_on() {
+    let counted = stream(
+        "counted",
+        json!({
+            "incremental_sync": {
+                "type": "IncrementingCountCursor", "cursor_field": "n", "start_value": 0,
+                "start_value_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "from"}
+            },
+            "transformations": [asked("{{ stream_interval }}")]
+        }),
+    );
+    fn only_from(asked: &str) -> (u16, Value) {
+        match asked {
+            "/counted?from=0" => everything(asked),
+            other => (404, json!({ "message": other })),
+        }
+    }
+    let (exit, messages) = read(source(&[counted], only_from), &["counted"]).await;
+    assert_eq!(exit, Exit::Success);
+    assert_eq!(state(&messages), &json!({"n": 9}));
+}
+
+fn asked(value: &str) -> Value {
+    json!({"type": "AddFields", "fields": [{"path": ["asked"], "value": value}]})
+}
+
+#[tokio::test]
+async fn the_time_a_sync_took_comes_on_top_of_the_lookback() {
+    let items = stream(
+        "items",
+        json!({
+            "incremental_sync": {
+                "type": "DatetimeBasedCursor", "cursor_field": "at", "datetime_format": "%Y-%m-%dT%H:%M:%S",
+                "cursor_datetime_formats": ["%Y-%m-%d"], "start_datetime": "2024-06-01T00:00:00",
+                "lookback_window": "P1D", "global_substream_cursor": true
+            },
+            "retriever": {"partition_router":
+                {"type": "ListPartitionRouter", "values": ["a"], "cursor_field": "letter"}},
+            "transformations": [asked("{{ stream_interval.start_time }}")]
+        }),
+    );
+    let given = json!({
+        "use_global_cursor": true, "state": {"at": "2024-06-05T00:00:00"}, "lookback_window": 10
+    });
+    let states = json!({ "items": given });
+    let (exit, messages) = read_given(
+        source(&[items], everything),
+        &["items"],
+        &json!({}),
+        &states,
+    )
+    .await;
+    assert_eq!(exit, Exit::Success);
+    assert_eq!(
+        records(&messages, "items")[0]["asked"],
+        "2024-06-03T23:59:50"
+    );
+}
+
+#[tokio::test]
+async fn a_condition_of_removed_fields_looks_at_all_leaves() {
+    let items = stream(
+        "items",
+        json!({"transformations": [
+            {"type": "AddFields", "fields": [{"path": ["deep", "at"], "value": "{{ record.at }}"}]},
+            {"type": "RemoveFields", "field_pointers": [["id"]], "condition": "{{ property == '2024-06-03' }}"}
+        ]}),
+    );
+    let (exit, messages) = read(source(&[items], everything), &["items"]).await;
+    assert_eq!(exit, Exit::Success);
+    assert_eq!(
+        records(&messages, "items"),
+        [
+            &json!({"id": 1, "n": 4, "deep": {}}),
+            &json!({"id": 2, "at": "2024-06-05", "n": 9, "deep": {"at": "2024-06-05"}}),
+        ]
+    );
+}
+
+/// Every request shows the token it came with in its parameters.
+fn quotas(asked: &str) -> (u16, Value) {
+    match asked {
+        "/quota" => {
+            let pool = |remaining: u32| json!({"left": remaining, "reset": "2024-06-15T13:00:00Z"});
+            (200, json!({"core": pool(100), "search": pool(1)}))
+        }
+        _ => everything(asked),
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_in_the_quota_whose_matchers_know_them() {
+    let quota = |name: &str, matchers: Value| {
+        json!({"type": "TokenQuota", "name": name, "remaining_path": [name, "left"], "reset_path": [name, "reset"],
+               "matchers": matchers})
+    };
+    let authenticator = json!({
+        "type": "RateLimitedMultipleTokenAuthenticator", "tokens": ["one"], "max_wait_time": "PT1S",
+        "budget_min_reserve": 0, "budget_reserve_fraction": 0.0,
+        "quotas": [
+            quota("search", json!([{"type": "HttpRequestRegexMatcher", "url_path_pattern": "^/search"}])),
+            quota("core", json!([]))
+        ],
+        "quota_status_source": {"type": "QuotaStatusSource", "url": "https://api.example.com/quota"}
+    });
+    let with_quota = |name: &str, pages: u32| {
+        stream(
+            name,
+            json!({"retriever": {
+                "requester": {"authenticator": authenticator},
+                "partition_router": {"type": "ListPartitionRouter", "cursor_field": "p",
+                    "values": (0..pages).map(|page| page.to_string()).collect::<Vec<_>>()}
+            }}),
+        )
+    };
+    // The first quota has one call left, the other has many.
+    let text = crate::api::manifest(&[with_quota("items", 5)]);
+    let (exit, messages) = read(of_manifest(&text, quotas), &["items"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    let text = crate::api::manifest(&[with_quota("search", 2)]);
+    let (exit, messages) = read(of_manifest(&text, quotas), &["search"]).await;
+    assert_eq!(exit, Exit::Failure);
+    assert!(
+        error(&messages).contains("rate limits of all tokens"),
+        "{}",
+        error(&messages)
+    );
+    assert_eq!(records(&messages, "search").len(), 2);
+}
+
+fn tables(asked: &str) -> (u16, Value) {
+    match asked {
+        "/tables" => (200, json!({"data": [{"id": "a"}]})),
+        _ => everything(asked),
+    }
+}
+
+#[tokio::test]
+async fn mappings_of_an_api_only_replace_what_the_template_has() {
+    let mapping = |path: Value, value: &str| json!({"type": "ComponentMappingDefinition", "field_path": path, "value": value, "create_or_update": true});
+    let mut document: Value =
+        serde_json::from_str(&crate::api::manifest(&[stream("static", json!({}))])).unwrap();
+    document["dynamic_streams"] = json!([{
+        "type": "DynamicDeclarativeStream",
+        "stream_template": stream("template", json!({})),
+        "components_resolver": {
+            "type": "HttpComponentsResolver",
+            "retriever": stream("tables", json!({}))["retriever"],
+            "components_mapping": [
+                mapping(json!(["name"]), "{{ components_values.id }}"),
+                mapping(json!(["retriever", "requester", "request_parameters"]), "{{ {'new': 'x'} }}")
+            ]
+        }
+    }]);
+    fn no_parameters(asked: &str) -> (u16, Value) {
+        match asked {
+            "/template" | "/tables" => tables(asked),
+            other => (404, json!({ "message": other })),
+        }
+    }
+    let (exit, messages) = read(of_manifest(&document.to_string(), no_parameters), &["a"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    assert_eq!(records(&messages, "a").len(), 2);
+}
