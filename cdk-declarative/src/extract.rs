@@ -1,9 +1,9 @@
 //! Extractors: which parts of a response are records.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use cdk_core::{ConnectorError, Result};
 use serde_json::{Map, Value};
 
@@ -11,7 +11,8 @@ use crate::component::Component;
 use crate::custom::{CustomExtractor, Registry};
 use crate::decoder::{Decoder, Documents};
 use crate::dpath;
-use crate::raw_json::{self, Found};
+use crate::raw_json::{self, Found, Item};
+use crate::record::Slices;
 use crate::template::{Scope, Template};
 
 /// Takes records out of a response.
@@ -40,6 +41,8 @@ pub(crate) struct PathExtractor {
     path: Vec<String>,
     expander: Option<Expander>,
     decoder: Decoder,
+    /// The members of records whose places are noted.
+    noted: Arc<[String]>,
 }
 
 /// The records of a page, taken one at a time.
@@ -48,14 +51,6 @@ pub(crate) enum Extracted {
     Slices(Slices),
     /// Trees.
     Trees(Box<dyn Iterator<Item = Result<Value>> + Send>),
-}
-
-/// Slices of a response.
-#[derive(Debug)]
-pub(crate) struct Slices {
-    /// UTF-8.
-    pub(crate) text: Bytes,
-    pub(crate) ranges: std::vec::IntoIter<Range<usize>>,
 }
 
 impl Extractor {
@@ -76,6 +71,7 @@ impl Extractor {
                     path,
                     expander,
                     decoder: decoder.clone(),
+                    noted: Arc::default(),
                 }))
             }
             "CustomRecordExtractor" => Ok(Self::Custom(registry.extractor(component)?)),
@@ -85,11 +81,20 @@ impl Extractor {
                 path: Vec::new(),
                 expander: None,
                 decoder: decoder.clone(),
+                noted: Arc::default(),
             })),
             other => {
                 Err(component.error(format!("`{other}` is no extractor. Use DpathExtractor.")))
             }
         }
+    }
+
+    /// Notes where these members of records are.
+    pub(crate) fn noting(mut self, members: Arc<[String]>) -> Self {
+        if let Self::Path(extractor) = &mut self {
+            extractor.noted = members;
+        }
+        self
     }
 
     /// The records in a response's body.
@@ -141,36 +146,31 @@ impl PathExtractor {
         if self.expander.is_some() || dpath::has_globs(&self.path) {
             return None;
         }
-        let text = std::str::from_utf8(body).ok()?;
+        let text = ByteString::try_from(body.clone()).ok()?;
         let is_list = text.trim_start().starts_with('[');
         if is_list && !self.path.is_empty() || self.path.iter().any(|step| is_number(step)) {
             return None;
         }
-        let ranges = match raw_json::find(text, &self.path).ok()? {
+        let document = raw_json::find(&text, &self.path, &self.noted).ok()?;
+        let items = match document.found {
             Found::Missing => Vec::new(),
-            Found::Items(ranges) if is_list => Self::of_list(text, ranges)?,
-            Found::Items(ranges) => ranges,
-            Found::One(range) if is_falsy(&text[range.clone()]) => Vec::new(),
-            Found::One(range) => vec![range],
+            Found::Items(items) if is_list => Self::of_list(&text, items)?,
+            Found::Items(items) => items,
+            Found::One(item) if is_falsy(&text[item.range.clone()]) => Vec::new(),
+            Found::One(item) => vec![item],
         };
-        Some(Slices {
-            text: body.clone(),
-            ranges: ranges.into_iter(),
-        })
+        let noted = Arc::clone(&self.noted);
+        Some(Slices::new(text, items, document.spans, noted))
     }
 
     /// Each item of a root list is a document: a list among them stands for its items again, nothing for none.
-    fn of_list(text: &str, ranges: Vec<Range<usize>>) -> Option<Vec<Range<usize>>> {
-        let is_plain = |range: &Range<usize>| text[range.clone()].starts_with('{');
-        if !ranges.iter().all(is_plain) {
+    fn of_list(text: &str, mut items: Vec<Item>) -> Option<Vec<Item>> {
+        let of = |item: &Item| &text[item.range.clone()];
+        if !items.iter().all(|item| of(item).starts_with('{')) {
             return None;
         }
-        let ranges = ranges.into_iter();
-        Some(
-            ranges
-                .filter(|range| !is_falsy(&text[range.clone()]))
-                .collect(),
-        )
+        items.retain(|item| !is_falsy(of(item)));
+        Some(items)
     }
 
     fn of_document(&self, mut document: Value) -> Vec<Result<Value>> {
@@ -347,14 +347,14 @@ mod tests {
             path: path.iter().map(|step| (*step).to_owned()).collect(),
             expander,
             decoder: Decoder::Json,
+            noted: Arc::default(),
         }
     }
 
     fn records(extractor: &PathExtractor, body: &str) -> Vec<Value> {
         match extractor.extract(Bytes::from(body.to_owned())).unwrap() {
             Extracted::Slices(slices) => slices
-                .ranges
-                .map(|range| serde_json::from_slice(&slices.text[range]).unwrap())
+                .map(|slice| serde_json::from_str(slice.text()).unwrap())
                 .collect(),
             Extracted::Trees(trees) => trees.map(Result::unwrap).collect(),
         }

@@ -18,6 +18,7 @@ mod partial;
 mod properties;
 pub mod python;
 mod raw_json;
+mod record;
 mod requester;
 mod resolvers;
 mod retriever;

@@ -1,11 +1,14 @@
 //! Records of which only some members become a tree: filters and transformations mostly name the members they need.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::dpath;
-use crate::raw_json::Member;
+use crate::raw_json::Span;
+use crate::record::{Changed, Slice};
 
 /// The members of a record that something reads or changes.
 #[derive(Debug, Clone, Default)]
@@ -55,63 +58,133 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
+    /// The members that matter.
+    pub(crate) fn taken(&self) -> &[String] {
+        &self.taken
+    }
+
+    fn is_written(&self, name: &str) -> bool {
+        self.written.iter().any(|written| written == name)
+    }
+
     /// An object of the members that matter; `None` if one is too deep for a tree.
-    pub(crate) fn tree(&self, members: &[Member<'_>]) -> Option<Value> {
+    pub(crate) fn tree(&self, record: &Slice) -> Option<Value> {
         let mut tree = Map::new();
-        for member in members {
-            if let Some(key) = self.taken.iter().find(|key| member.name.is(key)) {
-                tree.insert(key.clone(), serde_json::from_str(member.value).ok()?);
+        for span in record.spans() {
+            let name = &record.wanted()[span.key];
+            if self.taken.contains(name) {
+                let value = &record.page()[span.value.clone()];
+                tree.insert(name.clone(), serde_json::from_str(value).ok()?);
             }
         }
         Some(Value::Object(tree))
     }
 
     /// The record with the members as they are in `tree`; all others keep their text.
-    pub(crate) fn text(&self, members: &[Member<'_>], tree: &Value) -> Option<String> {
-        let length: usize = members.iter().map(Member::length).sum();
-        let mut text = String::with_capacity(length + 64);
-        text.push('{');
+    pub(crate) fn text(&self, record: &Slice, tree: &Value) -> Option<Changed> {
+        let mut out = Writer::new(record);
         let mut put: Vec<&str> = Vec::new();
-        for member in members {
-            let Some(key) = self.written.iter().find(|key| member.name.is(key)) else {
-                push(&mut text, member.name.quoted(), member.value);
+        let mut kept_from = record.range().start + 1;
+        for span in record.spans() {
+            let name = record.wanted()[span.key].as_str();
+            if !self.is_written(name) {
                 continue;
-            };
+            }
+            out.keep(kept_from..span.name.start);
+            kept_from = span.value.end;
             // Of equal keys one is left.
-            if let (Some(value), false) = (tree.get(key), put.contains(&key.as_str())) {
-                push(
-                    &mut text,
-                    member.name.quoted(),
-                    &serde_json::to_string(value).ok()?,
-                );
-                put.push(key);
+            if let (Some(value), false) = (tree.get(name), put.contains(&name)) {
+                out.put(&record.page()[span.name.clone()], Some(span.key), value)?;
+                put.push(name);
             }
         }
-        let added = tree.as_object()?.iter();
-        for (key, value) in added.filter(|(key, _)| self.written.contains(key)) {
-            if !put.contains(&key.as_str()) {
-                let key = serde_json::to_string(key).ok()?;
-                push(&mut text, &key, &serde_json::to_string(value).ok()?);
+        out.keep(kept_from..record.range().end - 1);
+        for (name, value) in tree.as_object()? {
+            if self.is_written(name) && !put.contains(&name.as_str()) {
+                let key = record.wanted().iter().position(|wanted| wanted == name);
+                out.put(&serde_json::to_string(name).ok()?, key, value)?;
             }
         }
-        text.push('}');
-        Some(text)
+        Some(out.finish())
     }
 }
 
-fn push(text: &mut String, quoted: &str, value: &str) {
-    if text.len() > 1 {
-        text.push(',');
+/// Writes the text of a changed record.
+struct Writer<'a> {
+    record: &'a Slice,
+    out: Changed,
+    /// Spans of the record that are not passed yet.
+    spans: std::iter::Peekable<std::slice::Iter<'a, Span>>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(record: &'a Slice) -> Self {
+        let mut text = String::with_capacity(record.text().len() + 64);
+        text.push('{');
+        Self {
+            record,
+            out: Changed {
+                text,
+                values: Vec::new(),
+                wanted: Arc::clone(record.wanted()),
+                has_nulls: record.has_nulls(),
+            },
+            spans: record.spans().iter().peekable(),
+        }
     }
-    text.push_str(quoted);
-    text.push(':');
-    text.push_str(value);
+
+    fn comma(&mut self) {
+        if self.out.text.len() > 1 {
+            self.out.text.push(',');
+        }
+    }
+
+    /// Copies the members in a range of the page, with what separates them.
+    fn keep(&mut self, range: Range<usize>) {
+        let is_outside = |c: char| matches!(c, ',' | ' ' | '\t' | '\n' | '\r');
+        let text = &self.record.page()[range.clone()];
+        let members = text.trim_start_matches(is_outside);
+        let start = range.end - members.len();
+        let members = members.trim_end_matches(is_outside);
+        if members.is_empty() {
+            return;
+        }
+        self.comma();
+        let moved = |at: usize| at - start + self.out.text.len();
+        while let Some(span) = self.spans.next_if(|span| span.name.start < range.end) {
+            if span.name.start >= start {
+                let value = moved(span.value.start)..moved(span.value.end);
+                self.out.values.push((span.key, value));
+            }
+        }
+        self.out.text.push_str(members);
+    }
+
+    /// Writes a member. `None` if its value can't be written.
+    fn put(&mut self, quoted: &str, key: Option<usize>, value: &Value) -> Option<()> {
+        self.comma();
+        self.out.text.push_str(quoted);
+        self.out.text.push(':');
+        let start = self.out.text.len();
+        self.out.text.push_str(&serde_json::to_string(value).ok()?);
+        if let Some(key) = key {
+            self.out.values.push((key, start..self.out.text.len()));
+        }
+        self.out.has_nulls |= value.is_null();
+        Some(())
+    }
+
+    fn finish(mut self) -> Changed {
+        self.out.text.push('}');
+        self.out
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raw_json::members;
+    use crate::raw_json::{Found, find};
+    use crate::record::{Record, Slices};
     use serde_json::json;
 
     fn partial(read: &[&str], written: &[&str]) -> Partial {
@@ -123,24 +196,53 @@ mod tests {
         members.into_partial().unwrap()
     }
 
+    /// The record in a text, with the members that `partial` takes and `z` noted.
+    fn slice(text: &str, partial: &Partial) -> Slice {
+        let wanted: Vec<_> = partial
+            .taken()
+            .iter()
+            .cloned()
+            .chain(["z".to_owned()])
+            .collect();
+        let document = find(text, &[], &wanted).unwrap();
+        let Found::One(item) = document.found else {
+            panic!("no object");
+        };
+        let text = text.to_owned().into();
+        let mut slices = Slices::new(text, vec![item], document.spans, wanted.into());
+        slices.next().unwrap()
+    }
+
     #[test]
     fn members_that_nothing_changes_keep_their_text() {
         let partial = partial(&["a"], &["b", "new", "gone"]);
-        let text = r#"{"a": 1.10,"b" :2,"\u0062":3,"gone":[{}],"z":12345678901234567890123}"#;
-        let mut tree = partial.tree(&members(text).unwrap()).unwrap();
+        let text = r#" {"a": 1.10,"b" :2,"\u0062":3 , "gone":[{}],"z":12345678901234567890123 } "#;
+        let record = slice(text, &partial);
+        let mut tree = partial.tree(&record).unwrap();
         assert_eq!(tree, json!({"a": 1.10, "b": 3, "gone": [{}]}));
         let map = tree.as_object_mut().unwrap();
         map.remove("gone");
         map.insert("b".to_owned(), json!({"c": "d"}));
         map.insert("new".to_owned(), json!(null));
+        let changed = partial.text(&record, &tree).unwrap();
         assert_eq!(
-            partial.text(&members(text).unwrap(), &tree).unwrap(),
-            r#"{"a":1.10,"b":{"c":"d"},"z":12345678901234567890123,"new":null}"#
+            changed.text,
+            r#"{"a": 1.10,"b":{"c":"d"},"z":12345678901234567890123,"new":null}"#
         );
-        assert_eq!(
-            partial.text(&[], &json!({"new": 1})).unwrap(),
-            r#"{"new":1}"#
-        );
+        let changed = Record::Text(changed);
+        assert!(changed.may_have_nulls());
+        assert_eq!(changed.get("b"), Some(json!({"c": "d"})));
+        assert_eq!(changed.get("new"), Some(json!(null)));
+        assert_eq!(changed.get("gone"), None);
+        let z = changed.get("z").unwrap();
+        assert_eq!(z, Record::Slice(record).get("z").unwrap());
+    }
+
+    #[test]
+    fn members_are_added_to_an_empty_object() {
+        let partial = partial(&[], &["new"]);
+        let changed = partial.text(&slice("{ }", &partial), &json!({"new": 1}));
+        assert_eq!(changed.unwrap().text, r#"{"new":1}"#);
     }
 
     #[test]

@@ -2,9 +2,6 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 
 /// Deeper texts are refused, as every parser does somewhere.
 const MAX_DEPTH: usize = 512;
@@ -21,26 +18,57 @@ pub(crate) enum Found {
     /// Nothing.
     Missing,
     /// One value that is no array.
-    One(Range<usize>),
+    One(Item),
     /// The items of an array.
-    Items(Vec<Range<usize>>),
+    Items(Vec<Item>),
+}
+
+/// A value in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) range: Range<usize>,
+    /// Which of the document's spans are members of it.
+    pub(crate) spans: Range<usize>,
+    /// Some member of it is null.
+    pub(crate) has_nulls: bool,
+}
+
+/// A member that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Which of the wanted names it has.
+    pub(crate) key: usize,
+    /// Where its name is, with the quotes.
+    pub(crate) name: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+/// What was found in a document.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub(crate) found: Found,
+    /// The wanted members of items, in their order.
+    pub(crate) spans: Vec<Span>,
 }
 
 /// Follows object keys from the root, checking the whole text on the way. Of equal keys the last counts.
-pub(crate) fn find(text: &str, path: &[String]) -> Result<Found> {
+///
+/// Notes where the members called `wanted` are in what it finds.
+pub(crate) fn find(text: &str, path: &[String], wanted: &[String]) -> Result<Document> {
     let mut scan = Scan::new(text);
     scan.space();
-    let mut found = scan.follow(path)?;
+    let mut spans = Vec::new();
+    let mut found = scan.follow(path, wanted, &mut spans)?;
     scan.space();
     if scan.at < scan.bytes.len() {
         return Err(NotJson(scan.at));
     }
-    if let Found::One(range) = &found
-        && text[range.clone()].as_bytes() == b"null"
+    if let Found::One(item) = &found
+        && text[item.range.clone()].as_bytes() == b"null"
     {
         found = Found::Missing;
     }
-    Ok(found)
+    Ok(Document { found, spans })
 }
 
 /// The text of a key's value in the text of an object; `None` when there is none.
@@ -62,42 +90,8 @@ pub(crate) fn get<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     found
 }
 
-/// The members of an object, in order; `None` for any other text.
-///
-/// The text was checked before (it came out of [`find`]).
-pub(crate) fn members(object: &str) -> Option<Vec<Member<'_>>> {
-    let mut members = Vec::with_capacity(16);
-    let mut scan = Scan::new(object);
-    scan.space();
-    let walked = scan.members(|scan, name| {
-        let start = scan.at;
-        scan.skip()?;
-        let value = &object[start..scan.at];
-        members.push(Member { name, value });
-        Ok(())
-    });
-    walked.ok().map(|()| members)
-}
-
-/// One member of an object, as it stands in the text.
-pub(crate) struct Member<'a> {
-    pub(crate) name: Name<'a>,
-    pub(crate) value: &'a str,
-}
-
-impl Member<'_> {
-    /// The bytes it takes in an object.
-    pub(crate) fn length(&self) -> usize {
-        self.name.quoted.len() + self.value.len() + ":,".len()
-    }
-}
-
 /// The same object without the members that are null.
 pub(crate) fn without_nulls(object: &str) -> Cow<'_, str> {
-    static NULL: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("null"));
-    if NULL.find(object.as_bytes()).is_none() {
-        return Cow::Borrowed(object);
-    }
     let mut kept = String::with_capacity(object.len());
     let mut has_nulls = false;
     let mut scan = Scan::new(object);
@@ -128,19 +122,16 @@ pub(crate) fn without_nulls(object: &str) -> Cow<'_, str> {
 
 /// A member's name as it stands in the text.
 #[derive(Clone, Copy)]
-pub(crate) struct Name<'a> {
+struct Name<'a> {
     quoted: &'a str,
+    /// Where it is in the text.
+    at: usize,
     has_escapes: bool,
 }
 
-impl<'a> Name<'a> {
-    /// Its text, with the quotes.
-    pub(crate) fn quoted(&self) -> &'a str {
-        self.quoted
-    }
-
+impl Name<'_> {
     /// True if it stands for `key`.
-    pub(crate) fn is(&self, key: &str) -> bool {
+    fn is(&self, key: &str) -> bool {
         if self.has_escapes {
             return serde_json::from_str::<String>(self.quoted).is_ok_and(|name| name == key);
         }
@@ -182,19 +173,20 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn follow(&mut self, path: &[String]) -> Result<Found> {
+    fn follow(
+        &mut self,
+        path: &[String],
+        wanted: &[String],
+        spans: &mut Vec<Span>,
+    ) -> Result<Found> {
         match (path.split_first(), self.peek()?) {
-            (None, b'[') => Ok(Found::Items(self.items()?)),
-            (None, _) => {
-                let start = self.at;
-                self.skip()?;
-                Ok(Found::One(start..self.at))
-            }
+            (None, b'[') => Ok(Found::Items(self.items(wanted, spans)?)),
+            (None, _) => Ok(Found::One(self.item(wanted, spans)?)),
             (Some((key, rest)), b'{') => {
                 let mut found = Found::Missing;
                 self.members(|scan, name| {
                     if name.is(key) {
-                        found = scan.follow(rest)?;
+                        found = scan.follow(rest, wanted, spans)?;
                         return Ok(());
                     }
                     scan.skip()
@@ -208,7 +200,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn items(&mut self) -> Result<Vec<Range<usize>>> {
+    fn items(&mut self, wanted: &[String], spans: &mut Vec<Span>) -> Result<Vec<Item>> {
         self.expect(b'[')?;
         self.space();
         let mut items = Vec::new();
@@ -218,9 +210,7 @@ impl<'a> Scan<'a> {
         }
         loop {
             self.space();
-            let start = self.at;
-            self.skip()?;
-            items.push(start..self.at);
+            items.push(self.item(wanted, spans)?);
             self.space();
             match self.peek()? {
                 b',' => self.at += 1,
@@ -231,6 +221,34 @@ impl<'a> Scan<'a> {
                 _ => return Err(NotJson(self.at)),
             }
         }
+    }
+
+    /// Moves behind a value, noting its wanted members.
+    fn item(&mut self, wanted: &[String], spans: &mut Vec<Span>) -> Result<Item> {
+        let (start, first) = (self.at, spans.len());
+        let mut has_nulls = false;
+        if self.peek()? == b'{' {
+            self.members(|scan, name| {
+                let value = scan.at;
+                scan.skip()?;
+                has_nulls |= scan.bytes[value] == b'n';
+                if let Some(key) = wanted.iter().position(|wanted| name.is(wanted)) {
+                    spans.push(Span {
+                        key,
+                        name: name.at..name.at + name.quoted.len(),
+                        value: value..scan.at,
+                    });
+                }
+                Ok(())
+            })?;
+        } else {
+            self.skip()?;
+        }
+        Ok(Item {
+            range: start..self.at,
+            spans: first..spans.len(),
+            has_nulls,
+        })
     }
 
     /// Calls `member` at the start of each value; it must move behind it.
@@ -251,6 +269,7 @@ impl<'a> Scan<'a> {
             self.space();
             let name = Name {
                 quoted,
+                at: start,
                 has_escapes,
             };
             member(self, name)?;
@@ -467,10 +486,10 @@ mod tests {
     }
 
     fn items<'a>(text: &'a str, keys: &[&str]) -> Vec<&'a str> {
-        match find(text, &path(keys)).unwrap() {
+        match find(text, &path(keys), &[]).unwrap().found {
             Found::Missing => Vec::new(),
-            Found::One(range) => vec![&text[range]],
-            Found::Items(ranges) => ranges.into_iter().map(|range| &text[range]).collect(),
+            Found::One(item) => vec![&text[item.range]],
+            Found::Items(items) => items.into_iter().map(|item| &text[item.range]).collect(),
         }
     }
 
@@ -488,6 +507,38 @@ mod tests {
     fn of_equal_keys_the_last_counts() {
         assert_eq!(items(r#"{"a":[1],"\u0061":[2,3]}"#, &["a"]), ["2", "3"]);
         assert_eq!(get(r#"{"a":1,"b":2,"a":3}"#, "a"), Some("3"));
+    }
+
+    #[test]
+    fn wanted_members_and_nulls_are_noted_item_by_item() {
+        let text = r#"[{"a":1,"b":{"a":2},"\u0061": [3]},{"c":null},"a"]"#;
+        let document = find(text, &[], &path(&["b", "a"])).unwrap();
+        let Found::Items(items) = document.found else {
+            panic!("no items");
+        };
+        let spans = |item: &Item| -> Vec<_> {
+            let spans = document.spans[item.spans.clone()].iter();
+            spans
+                .map(|span| {
+                    (
+                        span.key,
+                        &text[span.name.clone()],
+                        &text[span.value.clone()],
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(
+            spans(&items[0]),
+            [
+                (1, "\"a\"", "1"),
+                (0, "\"b\"", "{\"a\":2}"),
+                (1, "\"\\u0061\"", "[3]")
+            ]
+        );
+        assert!(spans(&items[1]).is_empty() && spans(&items[2]).is_empty());
+        let nulls: Vec<_> = items.iter().map(|item| item.has_nulls).collect();
+        assert_eq!(nulls, [false, true, false]);
     }
 
     #[test]
@@ -524,14 +575,14 @@ mod tests {
             "1e",
             "\"\\u12g4\"",
         ] {
-            assert!(find(text, &path(&["a"])).is_err(), "{text:?}");
+            assert!(find(text, &path(&["a"]), &[]).is_err(), "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn it_accepts_what_serde_json_accepts(text in r#"[\[\]{},:"a0-9.eE \\tn-]{0,16}"#) {
-            let ours = find(&text, &[]).is_ok();
+            let ours = find(&text, &[], &[]).is_ok();
             prop_assert_eq!(ours, serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
         }
 

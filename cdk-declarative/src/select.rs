@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use cdk_core::{ConnectorError, Result};
+use cdk_core::Result;
 use serde_json::Value;
 
 use crate::component::Component;
@@ -12,65 +11,20 @@ use crate::decoder::Decoder;
 use crate::extract::{self, Extracted, Extractor};
 use crate::host::Host;
 use crate::partial::{Members, Partial};
-use crate::raw_json;
+use crate::record::{self, Record};
 use crate::requester::response::PageResponse;
 use crate::schema::normalize::normalize;
 use crate::slice::{Cursor, StreamSlice};
 use crate::template::{Condition, Scope};
 use crate::transform::Transformation;
 
-/// A record on its way.
-#[derive(Debug, Clone)]
-pub(crate) enum Record {
-    /// A slice of a response that nothing has touched, UTF-8.
-    Slice(Bytes),
-    /// The text of an object, some of whose members have changed.
-    Text(String),
-    /// A tree.
-    Tree(Value),
-}
-
-impl Record {
-    /// Its text, unless it is a tree.
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Slice(text) => std::str::from_utf8(text).ok(),
-            Self::Text(text) => Some(text),
-            Self::Tree(_) => None,
-        }
-    }
-
-    /// A top-level field.
-    pub(crate) fn get(&self, key: &str) -> Option<Value> {
-        match self {
-            Self::Tree(value) => value.get(key).cloned(),
-            text => serde_json::from_str(raw_json::get(text.text()?, key)?).ok(),
-        }
-    }
-
-    /// The record as a tree.
-    pub(crate) fn into_value(self) -> Result<Value> {
-        match self {
-            Self::Tree(value) => Ok(value),
-            text => parse(text.text().unwrap_or_default()),
-        }
-    }
-}
-
-fn parse(text: &str) -> Result<Value> {
-    serde_json::from_str(text).map_err(|error| {
-        ConnectorError::system(
-            "A record in the API's answer can't be read: it is nested too deeply.",
-        )
-        .caused_by(error)
-    })
-}
-
 /// Makes records of a response.
 pub(crate) struct Selector {
     /// Where it stands in the manifest.
     path: String,
     extractor: Extractor,
+    /// The members whose places the extractor notes.
+    noted: Arc<[String]>,
     filter: Option<Filter>,
     transformations: Vec<Transformation>,
     transforms_first: bool,
@@ -109,9 +63,11 @@ impl Selector {
         component: &Component<'_>,
         decoder: &Decoder,
         transformations: Vec<Transformation>,
-        client_side: Option<Arc<dyn Cursor>>,
+        cursor: Option<&Arc<dyn Cursor>>,
+        is_client_side: bool,
         host: &Arc<Host>,
     ) -> Result<Self> {
+        let client_side = cursor.filter(|_| is_client_side).cloned();
         let config = host.config();
         let scope = host.scope(&config);
         let extractor = component.need_child("extractor")?;
@@ -123,9 +79,13 @@ impl Selector {
             Some(filter) => Condition::optional(&filter, "condition")?.map(Filter::Condition),
         };
         let looks_at = LooksAt::of(filter.as_ref(), &transformations, client_side.as_deref());
+        let cursor_field = cursor.and_then(|cursor| cursor.cursor_field());
+        let noted: Arc<[String]> = looks_at.members(cursor_field).into();
+        let extractor = Extractor::build(&extractor, decoder, &scope, host.registry())?;
         Ok(Self {
             path: component.path().to_owned(),
-            extractor: Extractor::build(&extractor, decoder, &scope, host.registry())?,
+            extractor: extractor.noting(Arc::clone(&noted)),
+            noted,
             looks_at,
             filter,
             transforms_first: component
@@ -134,6 +94,13 @@ impl Selector {
             normalization: Normalization::build(component, host)?,
             client_side,
         })
+    }
+
+    /// Cuts records out for `other`, which finishes them.
+    pub(crate) fn for_other(mut self, other: &Self) -> Self {
+        self.noted = Arc::clone(&other.noted);
+        self.extractor = self.extractor.noting(Arc::clone(&other.noted));
+        self
     }
 
     /// True when records pass as they are.
@@ -184,12 +151,14 @@ impl Selector {
         if matches!(self.looks_at, LooksAt::Nothing) {
             return self.normalized(record, schema).map(Some);
         }
-        let (partial, members) = match (&self.looks_at, record.text()) {
-            (LooksAt::Members(partial), Some(text)) => (Some(partial), raw_json::members(text)),
-            _ => (None, None),
+        let opened = match (&self.looks_at, &record) {
+            (LooksAt::Members(partial), Record::Slice(slice)) => {
+                let is_open = slice.text().starts_with('{') && slice.notes(&self.noted);
+                is_open.then_some((partial, slice))
+            }
+            _ => None,
         };
-        let opened = partial.zip(members.as_deref());
-        let tree = opened.and_then(|(partial, members)| partial.tree(members));
+        let tree = opened.and_then(|(partial, slice)| partial.tree(slice));
         let Some(mut tree) = tree else {
             return self.finished_whole(record, slice, scope, schema);
         };
@@ -198,7 +167,7 @@ impl Selector {
         }
         let changed = match self.transformations.is_empty() {
             true => None,
-            false => opened.and_then(|(partial, members)| partial.text(members, &tree)),
+            false => opened.and_then(|(partial, slice)| partial.text(slice, &tree)),
         };
         self.normalized(changed.map_or(record, Record::Text), schema)
             .map(Some)
@@ -216,7 +185,7 @@ impl Selector {
         let record = match record {
             // What only a filter looks at keeps its text.
             Record::Slice(_) | Record::Text(_) if !changes => {
-                let mut tree = parse(record.text().unwrap_or_default())?;
+                let mut tree = record::parse(record.text().unwrap_or_default())?;
                 self.passes(&mut tree, slice, scope)?.then_some(record)
             }
             record => {
@@ -309,6 +278,20 @@ impl LooksAt {
         }
         members.into_partial().map_or(Self::All, Self::Members)
     }
+
+    /// The members to note when records are cut out of a response; the cursor looks at one too.
+    fn members(&self, cursor_field: Option<&str>) -> Vec<String> {
+        let mut members = match self {
+            Self::Members(partial) => partial.taken().to_vec(),
+            Self::Nothing | Self::All => Vec::new(),
+        };
+        if let Some(field) = cursor_field
+            && !members.iter().any(|member| member == field)
+        {
+            members.push(field.to_owned());
+        }
+        members
+    }
 }
 
 impl Normalization {
@@ -341,10 +324,7 @@ impl Page {
     /// The next record as it was extracted.
     pub(crate) fn next(&mut self) -> Result<Option<Record>> {
         let next = match &mut self.extracted {
-            Extracted::Slices(slices) => {
-                let range = slices.ranges.next();
-                range.map(|range| Record::Slice(slices.text.slice(range)))
-            }
+            Extracted::Slices(slices) => slices.next().map(Record::Slice),
             Extracted::Trees(trees) => trees.next().transpose()?.map(Record::Tree),
         };
         self.count += usize::from(next.is_some());

@@ -16,10 +16,10 @@ use crate::component::Component;
 use crate::extract;
 use crate::host::Host;
 use crate::raw_json;
+use crate::record::Record;
 use crate::retriever::simple::{CursorSettings, SimpleRetriever};
 use crate::retriever::{Records, Retriever, jobs::AsyncRetriever};
 use crate::schema::SchemaLoader;
-use crate::select::Record;
 use crate::slice::{Cursor, ParentFactory, ParentStream, StreamSlice};
 use crate::slicing;
 use crate::template::Template;
@@ -112,7 +112,7 @@ impl DeclarativeStream {
                 &retriever,
                 name,
                 transformations,
-                settings,
+                &settings,
                 host,
             )?)),
             "CustomRetriever" => {
@@ -246,7 +246,10 @@ impl DeclarativeStream {
                 let kind = extract::kind_of_json(text);
                 return Err(extract::no_object(kind, &self.selector));
             }
-            return sink.raw_record(&raw_json::without_nulls(text)).await;
+            return match record.may_have_nulls() {
+                true => sink.raw_record(&raw_json::without_nulls(text)).await,
+                false => sink.raw_record(text).await,
+            };
         }
         let record = extract::object(record.into_value()?, &self.selector)?;
         sink.record(&without_nulls(Value::Object(record))).await

@@ -131,8 +131,8 @@ impl Uploader {
         let body = bytes::Bytes::from(record.to_string());
         match extractor.extract(body)? {
             Extracted::Slices(mut slices) => {
-                let range = slices.ranges.next().ok_or_else(missing)?;
-                let value: Value = serde_json::from_slice(&slices.text[range])
+                let slice = slices.next().ok_or_else(missing)?;
+                let value: Value = serde_json::from_str(slice.text())
                     .system_error("A record is not valid JSON.")?;
                 Ok(python_text(&value))
             }

@@ -61,15 +61,15 @@ impl JsonItems {
 
     pub(super) fn decode(&self, body: &Bytes) -> Result<Documents> {
         let text = self.encoding.text(body).into_owned();
-        let found = raw_json::find(&text, &self.path).map_err(|at| {
+        let document = raw_json::find(&text, &self.path, &[]).map_err(|at| {
             wrong_shape("A response is not valid JSON.").with_internal(format!("at byte {}", at.0))
         })?;
-        let ranges = match found {
-            Found::Items(ranges) => ranges,
+        let items = match document.found {
+            Found::Items(items) => items,
             Found::Missing | Found::One(_) => Vec::new(),
         };
-        Ok(Documents::each(ranges.into_iter().map(move |range| {
-            serde_json::from_str(&text[range])
+        Ok(Documents::each(items.into_iter().map(move |item| {
+            serde_json::from_str(&text[item.range])
                 .map_err(|error| wrong_shape("A response is not valid JSON.").caused_by(error))
         })))
     }

@@ -18,10 +18,11 @@ use crate::extract::{Extracted, Extractor};
 use crate::feed::feed;
 use crate::host::Host;
 use crate::paginator::Paginator;
+use crate::record::Record;
 use crate::requester::response::PageResponse;
 use crate::requester::{Requester, Sent};
 use crate::retriever::simple::{CursorSettings, Pager, SimpleRetriever};
-use crate::select::{Record, Selector};
+use crate::select::Selector;
 use crate::slice::{Additions, StreamSlice};
 use crate::template::{Template, python_text};
 use crate::transform::Transformation;
@@ -71,7 +72,7 @@ impl AsyncRetriever {
         component: &Component<'_>,
         name: &str,
         transformations: Vec<Transformation>,
-        settings: CursorSettings,
+        settings: &CursorSettings,
         host: &Arc<Host>,
     ) -> Result<Self> {
         let decoder = Decoder::build(component.child("decoder")?.as_ref(), host.registry())?;
@@ -99,8 +100,14 @@ impl AsyncRetriever {
                 component.error("`download_target_requester` needs a `download_target_extractor`.")
             );
         }
-        let client_side = settings.cursor.filter(|_| settings.is_client_side);
-        let selector = component.need_child("record_selector")?;
+        let selector = Selector::build(
+            &component.need_child("record_selector")?,
+            &decoder,
+            transformations,
+            settings.cursor.as_ref(),
+            settings.is_client_side,
+            host,
+        )?;
         let number = |key: &str| -> Result<Option<u64>> {
             let text = component.text_like(key);
             let text = text
@@ -130,8 +137,8 @@ impl AsyncRetriever {
             status_extractor: extractor("status_extractor")?
                 .ok_or_else(|| component.error("the field `status_extractor` is missing."))?,
             statuses: statuses(&component.need_child("status_mapping")?)?,
-            download: Arc::new(download(component, name, host)?),
-            selector: Selector::build(&selector, &decoder, transformations, client_side, host)?,
+            download: Arc::new(download(component, name, host, &selector)?),
+            selector,
             timeout: Duration::from_secs(minutes.saturating_mul(60)),
             retry_wait: number("failed_retry_wait_time_in_seconds")?.map(Duration::from_secs),
         })
@@ -426,9 +433,8 @@ fn values(extractor: &Extractor, response: &PageResponse) -> Result<Vec<Value>> 
     match extractor.extract(response.body.clone())? {
         Extracted::Trees(trees) => trees.collect(),
         Extracted::Slices(slices) => {
-            let text = slices.text;
-            let values = slices.ranges.map(|range| {
-                serde_json::from_slice(&text[range]).map_err(|error| {
+            let values = slices.map(|slice| {
+                serde_json::from_str(slice.text()).map_err(|error| {
                     ConnectorError::system("An answer is not valid JSON.").caused_by(error)
                 })
             });
@@ -463,7 +469,12 @@ fn statuses(component: &Component<'_>) -> Result<HashMap<String, JobStatus>> {
 }
 
 /// The retriever of results: no filter, no transformations, they come after it.
-fn download(component: &Component<'_>, name: &str, host: &Arc<Host>) -> Result<SimpleRetriever> {
+fn download(
+    component: &Component<'_>,
+    name: &str,
+    host: &Arc<Host>,
+    finisher: &Selector,
+) -> Result<SimpleRetriever> {
     let decoder = component.child("download_decoder")?;
     let decoder = Decoder::build(decoder.as_ref(), host.registry())?;
     let config = host.config();
@@ -481,7 +492,8 @@ fn download(component: &Component<'_>, name: &str, host: &Arc<Host>) -> Result<S
         name: name.to_owned(),
         host: Arc::clone(host),
         requester: Requester::build(&requester, &format!("job download - {name}"), host)?,
-        selector: Selector::build(&selector, &decoder, Vec::new(), None, host)?,
+        selector: Selector::build(&selector, &decoder, Vec::new(), None, false, host)?
+            .for_other(finisher),
         paginator: Paginator::build(paginator.as_ref(), &decoder, &scope, host.registry())?,
         properties: None,
         cursor: None,

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::custom::CustomRetriever;
 use crate::host::Host;
-use crate::select::Record;
+use crate::record::Record;
 use crate::slice::StreamSlice;
 
 /// Reads the records of slices.

@@ -11,9 +11,10 @@ use crate::decoder::Decoder;
 use crate::host::Host;
 use crate::paginator::{LastPage, Paginator, token_context};
 use crate::properties::{QueryProperties, deep_merge};
+use crate::record::Record;
 use crate::requester::response::PageResponse;
 use crate::requester::{Requester, Sent};
-use crate::select::{Page, Record, Selector};
+use crate::select::{Page, Selector};
 use crate::slice::{Cursor, StreamSlice};
 
 /// What is read with requests for pages.
@@ -116,12 +117,18 @@ impl SimpleRetriever {
         let properties = properties(&requester, name, configured, host)?;
         let reset = component.child("pagination_reset")?;
         let settings = cursor.unwrap_or_default();
-        let client_side = settings.cursor.clone().filter(|_| settings.is_client_side);
         Ok(Self {
             name: name.to_owned(),
             host: Arc::clone(host),
             requester: Requester::build(&requester, name, host)?,
-            selector: Selector::build(&selector, &decoder, transformations, client_side, host)?,
+            selector: Selector::build(
+                &selector,
+                &decoder,
+                transformations,
+                settings.cursor.as_ref(),
+                settings.is_client_side,
+                host,
+            )?,
             paginator: Paginator::build(paginator.as_ref(), &decoder, &scope, host.registry())?,
             properties,
             cursor: settings.cursor.map(CursorHandle),
