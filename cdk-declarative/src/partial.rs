@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::raw_json::{Found, find};
     use crate::record::{Record, Slices};
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn partial(read: &[&str], written: &[&str]) -> Partial {
@@ -253,5 +254,63 @@ mod tests {
         let mut members = Members::default();
         members.reads(None::<[&str; 0]>);
         assert!(members.into_partial().is_none());
+    }
+
+    /// Objects as servers write them: white space, repeated and escaped names, odd values.
+    fn object() -> impl Strategy<Value = String> {
+        let blank = proptest::sample::select(&["", " ", "\n\t"][..]);
+        let name = proptest::sample::select(&["a", "b", "c", "z", "\\u0061", "", ","][..]);
+        let value = proptest::sample::select(
+            &[
+                "1.10",
+                "null",
+                "\", }\"",
+                "{\"a\": [1 , 2]}",
+                "[]",
+                "\"\\\\\"",
+            ][..],
+        );
+        let member = (blank.clone(), name, blank.clone(), value, blank.clone());
+        proptest::collection::vec(member, 0..6).prop_map(|members| {
+            let members = members
+                .into_iter()
+                .map(|(a, name, b, value, c)| format!("{a}\"{name}\"{b}:{a}{value}{c}"));
+            let members: Vec<_> = members.collect();
+            format!("{{{}}}", members.join(","))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn changing_the_text_is_changing_the_tree(
+            text in object(), b in 0..3, new in proptest::option::of(0..2)
+        ) {
+            let partial = partial(&["a"], &["b", "new"]);
+            let record = slice(&text, &partial);
+            let change = |tree: &mut Value| {
+                let map = tree.as_object_mut().unwrap();
+                match b {
+                    0 => drop(map.remove("b")),
+                    1 => drop(map.insert("b".to_owned(), json!({"changed": true}))),
+                    _ => {}
+                }
+                if let Some(new) = new {
+                    map.insert("new".to_owned(), json!(new));
+                }
+            };
+            let mut tree = partial.tree(&record).unwrap();
+            change(&mut tree);
+            let changed = partial.text(&record, &tree).unwrap();
+            let mut expected: Value = serde_json::from_str(&text).unwrap();
+            change(&mut expected);
+            prop_assert_eq!(&serde_json::from_str::<Value>(&changed.text).unwrap(), &expected);
+            let changed = Record::Text(changed);
+            for name in ["a", "b", "c", "new", "z"] {
+                let value = changed.get(name);
+                prop_assert_eq!(value.as_ref(), expected.get(name), "{}", name);
+            }
+            let has_nulls = expected.as_object().unwrap().values().any(Value::is_null);
+            prop_assert!(changed.may_have_nulls() || !has_nulls);
+        }
     }
 }
