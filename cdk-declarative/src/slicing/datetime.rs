@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cdk_core::{Clock, ConnectorError, Result};
-use chrono::{Datelike, NaiveTime};
 use futures::stream::{self, BoxStream, StreamExt};
 use serde_json::{Map, Value};
 
+use super::clamping::Clamping;
 use super::intervals::{Interval, Intervals};
+use super::min_max::MinMax;
 use super::point::{Formats, Point};
 use crate::component::Component;
 use crate::host::Host;
 use crate::requester::inputs::RequestOption;
 use crate::slice::{Additions, Cursor, StreamSlice};
-use crate::template::{Scope, Template, python_text};
-use crate::time::{Format, Span};
+use crate::template::Template;
+use crate::time::Span;
 
 /// Intervals that lie no farther apart than this are one, without a granularity.
 const MILLISECOND_US: i64 = 1000;
@@ -48,23 +49,6 @@ impl std::fmt::Debug for Windows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Windows({})", self.field)
     }
-}
-
-/// Bounds are moved to whole periods.
-#[derive(Debug, Clone, Copy)]
-enum Clamping {
-    Day,
-    /// Monday is 0.
-    Week(u32),
-    Month,
-}
-
-/// A moment that templates give, with bounds.
-struct MinMax {
-    moment: Template,
-    min: Option<Template>,
-    max: Option<Template>,
-    format: Format,
 }
 
 impl Windows {
@@ -326,146 +310,6 @@ impl Windows {
         cursor.insert(self.start_field.clone(), self.formats.write(recent).into());
         StreamSlice::new(slice.partition().clone(), cursor)
             .with_extra_fields(slice.extra_fields().clone())
-    }
-}
-
-impl MinMax {
-    fn build(sync: &Component<'_>, key: &str, format: &str) -> Result<Option<Self>> {
-        let template = |text: &str, at: &Component<'_>| Template::new(text, at);
-        match sync.get(key) {
-            None => Ok(None),
-            Some(Value::Object(_)) => {
-                let at = sync.need_child(key)?;
-                let own = at.text("datetime_format")?.filter(|text| !text.is_empty());
-                let bound = |key: &str| -> Result<Option<Template>> {
-                    let text = at.text(key)?.filter(|text| !text.is_empty());
-                    text.map(|text| Template::with_default(text, "", &at))
-                        .transpose()
-                };
-                let moment = at.text_like("datetime");
-                let moment = moment.ok_or_else(|| at.error("the field `datetime` is missing."))?;
-                Ok(Some(Self {
-                    moment: template(&moment, &at)?,
-                    min: bound("min_datetime")?,
-                    max: bound("max_datetime")?,
-                    format: Format::new(own.unwrap_or(format)),
-                }))
-            }
-            Some(other) => Ok(Some(Self {
-                moment: template(&python_text(other), sync)?,
-                min: None,
-                max: None,
-                format: Format::new(format),
-            })),
-        }
-    }
-
-    fn at(&self, scope: &Scope<'_>, sync: &Component<'_>) -> Result<Point> {
-        self.parsed(scope).map_err(|error| {
-            let named = sync.error(error.message());
-            ConnectorError::new(error.failure_type(), named.message())
-        })
-    }
-
-    fn parsed(&self, scope: &Scope<'_>) -> Result<Point> {
-        let parse = |text: &str| {
-            self.format.parse(text).map(|moment| Point::new(moment.or_utc())).map_err(|_| {
-                ConnectorError::system(format!(
-                    "`{text}` is no time of the format {}. Check the dates in the config, or `datetime_format`.",
-                    self.format.text()
-                ))
-            })
-        };
-        let mut point = parse(&self.moment.text(scope)?)?;
-        if let Some(min) = &self.min {
-            let min = min.text(scope)?;
-            if !min.is_empty() {
-                point = point.max(parse(&min)?);
-            }
-        }
-        if let Some(max) = &self.max {
-            let max = max.text(scope)?;
-            if !max.is_empty() {
-                point = point.min(parse(&max)?);
-            }
-        }
-        Ok(point)
-    }
-}
-
-impl Clamping {
-    fn build(sync: &Component<'_>, scope: &Scope<'_>) -> Result<Option<Self>> {
-        let Some(clamping) = sync.child("clamping")? else {
-            return Ok(None);
-        };
-        let target = Template::new(clamping.need_text("target")?, &clamping)?.text(scope)?;
-        Ok(Some(match target.as_str() {
-            "DAY" => Self::Day,
-            "MONTH" => Self::Month,
-            "WEEK" => {
-                let details = clamping.child("target_details")?;
-                let day = details
-                    .as_ref()
-                    .and_then(|details| details.text_like("weekday"));
-                let names = [
-                    "MONDAY",
-                    "TUESDAY",
-                    "WEDNESDAY",
-                    "THURSDAY",
-                    "FRIDAY",
-                    "SATURDAY",
-                    "SUNDAY",
-                ];
-                let at = names.iter().position(|name| Some(*name) == day.as_deref());
-                let at = at.ok_or_else(|| {
-                    clamping
-                        .error("a WEEK needs `target_details: {weekday: MONDAY}` or another day.")
-                })?;
-                Self::Week(u32::try_from(at).unwrap_or(0))
-            }
-            other => {
-                return Err(clamping.error(format!(
-                    "`target` must be DAY, WEEK or MONTH, not `{other}`."
-                )));
-            }
-        }))
-    }
-
-    /// The start of the period.
-    fn floor(self, point: Point) -> Point {
-        let local = point.moment.local();
-        let midnight = local.date().and_time(NaiveTime::MIN);
-        let back = match self {
-            Self::Day => 0,
-            Self::Month => local.day0(),
-            Self::Week(day) => (local.weekday().num_days_from_monday() + 7 - day) % 7,
-        };
-        let day_us = 86_400_000_000;
-        let floor = point
-            .moment
-            .with_local(midnight)
-            .plus_us(-i64::from(back) * day_us);
-        floor.map_or(point, Point::new)
-    }
-
-    /// The start of the next period, unless the point is the start of one. For weeks and months the day decides.
-    fn ceiling(self, point: Point) -> Point {
-        let floor = self.floor(point);
-        let is_start = match self {
-            Self::Day => floor.us == point.us,
-            Self::Week(_) | Self::Month => {
-                floor.moment.local().date() == point.moment.local().date()
-            }
-        };
-        if is_start {
-            return floor;
-        }
-        let span = match self {
-            Self::Day => Span::from_us(86_400_000_000),
-            Self::Week(_) => Span::from_us(7 * 86_400_000_000),
-            Self::Month => Span { months: 1, us: 0 },
-        };
-        floor.plus(span).unwrap_or(floor)
     }
 }
 

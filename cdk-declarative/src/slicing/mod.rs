@@ -1,9 +1,11 @@
 //! Slicing: partition routers cut a stream by parents and lists, cursors cut it by time and keep its state.
 
+mod clamping;
 mod count;
 mod datetime;
 mod intervals;
 mod migration;
+mod min_max;
 mod partitioned;
 mod point;
 mod router;
