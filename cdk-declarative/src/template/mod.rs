@@ -36,6 +36,7 @@ mod scope;
 mod strings;
 mod syntax;
 mod tests;
+mod text_filters;
 mod value;
 
 use std::collections::BTreeSet;
@@ -250,7 +251,7 @@ impl Template {
         } else {
             format!(" of {place}")
         };
-        if program::uses_stream_state(text) {
+        if self.0.program.uses_stream_state() {
             return ConnectorError::config(format!(
                 "The template `{text}`{of} uses `stream_state`, which is no longer available. Use `stream_interval`."
             ));

@@ -17,6 +17,7 @@ use crate::python::{Literal, literal_eval};
 pub(super) struct Program {
     text: String,
     kind: Kind,
+    uses_stream_state: bool,
 }
 
 #[derive(Debug)]
@@ -25,11 +26,6 @@ enum Kind {
     Constant(Option<Literal>),
     Parsed(Parsed),
     Broken(String),
-}
-
-/// True for templates that read the state of the stream, which the CDK refuses.
-pub(super) fn uses_stream_state(text: &str) -> bool {
-    text.contains("stream_state")
 }
 
 impl Program {
@@ -44,6 +40,7 @@ impl Program {
         Self {
             text: text.to_owned(),
             kind,
+            uses_stream_state: text.contains("stream_state"),
         }
     }
 
@@ -56,6 +53,11 @@ impl Program {
             Kind::Broken(why) => Some(why),
             _ => None,
         }
+    }
+
+    /// True for templates that read the state of the stream, which the CDK refuses.
+    pub(super) fn uses_stream_state(&self) -> bool {
+        self.uses_stream_state
     }
 
     pub(super) fn is_constant(&self) -> bool {
@@ -81,7 +83,7 @@ impl Program {
         parameters: &Value,
         types: Types,
     ) -> Eval<Option<Literal>> {
-        if uses_stream_state(&self.text) {
+        if self.uses_stream_state {
             return other_fault("`stream_state` is not available");
         }
         let parsed = match &self.kind {
