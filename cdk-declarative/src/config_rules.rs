@@ -79,7 +79,8 @@ impl<'a> ConfigRules<'a> {
                 {
                     return Ok(());
                 }
-                RemoveFields::build_unconditional(step)?.apply(config, &scope)
+                RemoveFields::build(step)?.apply(config);
+                Ok(())
             }
             "CustomConfigTransformation" => {
                 self.registry.config_transformation(step)?.transform(config)

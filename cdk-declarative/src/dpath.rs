@@ -87,10 +87,15 @@ pub(crate) fn set(value: &mut Value, path: &[String], new: Value) -> bool {
         *value = new;
         return true;
     };
-    let Some(slot) = slot(value, step) else {
-        return false;
-    };
-    if let Some(next) = rest.first()
+    match slot(value, step) {
+        Some(slot) => fill(slot, rest, new),
+        None => false,
+    }
+}
+
+/// The same where null stands for what is missing.
+pub(crate) fn fill(slot: &mut Value, path: &[String], new: Value) -> bool {
+    if let Some(next) = path.first()
         && slot.is_null()
     {
         let is_index = !next.is_empty() && next.bytes().all(|byte| byte.is_ascii_digit());
@@ -100,7 +105,7 @@ pub(crate) fn set(value: &mut Value, path: &[String], new: Value) -> bool {
             Value::Object(Map::new())
         };
     }
-    set(slot, rest, new)
+    set(slot, path, new)
 }
 
 /// Replaces what a path leads to (all matches of globs); false when there is nothing.

@@ -15,6 +15,7 @@ mod host;
 pub mod manifest;
 mod paginator;
 mod partial;
+mod picked;
 mod properties;
 pub mod python;
 mod raw_json;

@@ -1,12 +1,14 @@
 //! Records of which only some members become a tree: filters and transformations mostly name the members they need.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::dpath;
+use crate::picked::{Change, Picked};
 use crate::raw_json::Span;
 use crate::record::{Changed, Slice};
 
@@ -35,16 +37,29 @@ impl Members {
     /// Notes the member in which the path of a change begins.
     pub(crate) fn writes(&mut self, path: &[String]) {
         match path.first() {
-            Some(first) if !dpath::is_glob(first) => drop(self.written.insert(first.clone())),
+            Some(first) if !dpath::is_glob(first) => {
+                self.written.insert(first.clone());
+                if path.len() > 1 {
+                    self.read.insert(first.clone());
+                }
+            }
             _ => self.all(),
         }
     }
 
     /// How to take records apart; `None` if that needs all of them.
     pub(crate) fn into_partial(self) -> Option<Partial> {
-        (!self.is_all).then(|| Partial {
-            taken: self.read.union(&self.written).cloned().collect(),
-            written: self.written.into_iter().collect(),
+        (!self.is_all).then(|| {
+            let taken: Vec<_> = self.read.union(&self.written).cloned().collect();
+            let uses = taken.iter().map(|name| Use {
+                is_read: self.read.contains(name),
+                is_written: self.written.contains(name),
+            });
+            Partial {
+                uses: uses.collect(),
+                quoted: taken.iter().map(|name| json_text(name)).collect(),
+                taken,
+            }
         })
     }
 }
@@ -53,57 +68,79 @@ impl Members {
 #[derive(Debug, Clone)]
 pub(crate) struct Partial {
     taken: Vec<String>,
-    /// Those that may have changed.
-    written: Vec<String>,
+    /// The same names as JSON.
+    quoted: Vec<String>,
+    /// What is done with each of them.
+    uses: Vec<Use>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    is_read: bool,
+    is_written: bool,
+}
+
+fn json_text(name: &str) -> String {
+    Value::from(name).to_string()
 }
 
 impl Partial {
-    /// The members that matter.
+    /// The members that matter. Records' spans have to be noted with these names first.
     pub(crate) fn taken(&self) -> &[String] {
         &self.taken
     }
 
-    fn is_written(&self, name: &str) -> bool {
-        self.written.iter().any(|written| written == name)
-    }
-
-    /// An object of the members that matter; `None` if one is too deep for a tree.
-    pub(crate) fn tree(&self, record: &Slice) -> Option<Value> {
-        let mut tree = Map::new();
+    /// The members that matter; `None` if one is too deep for a tree.
+    pub(crate) fn pick<'r>(&'r self, record: &'r Slice) -> Option<Picked<'r>> {
+        let mut picked = Picked::new(&self.taken);
         for span in record.spans() {
-            let name = &record.wanted()[span.key];
-            if self.taken.contains(name) {
-                let value = &record.page()[span.value.clone()];
-                tree.insert(name.clone(), serde_json::from_str(value).ok()?);
+            match self.uses.get(span.key) {
+                Some(Use { is_read: true, .. }) => {
+                    picked.read(span.key, &record.page()[span.value.clone()])?;
+                }
+                Some(_) => picked.pass(span.key),
+                None => {}
             }
         }
-        Some(Value::Object(tree))
+        Some(picked)
     }
 
-    /// The record with the members as they are in `tree`; all others keep their text.
-    pub(crate) fn text(&self, record: &Slice, tree: &Value) -> Option<Changed> {
+    /// The record with the members as they are in `picked`; all others keep their text.
+    ///
+    /// `None` if nothing has changed.
+    pub(crate) fn text(&self, record: &Slice, picked: &Picked<'_>) -> Option<Changed> {
+        let is_written = |key: usize| self.uses.get(key).is_some_and(|at| at.is_written);
+        let mut changes = record
+            .spans()
+            .iter()
+            .filter_map(|span| {
+                if !is_written(span.key) {
+                    return None;
+                }
+                Some((span, picked.change(span.key)?))
+            })
+            .peekable();
+        let mut added = picked.added().peekable();
+        if changes.peek().is_none() && added.peek().is_none() {
+            return None;
+        }
         let mut out = Writer::new(record);
-        let mut put: Vec<&str> = Vec::new();
+        let mut put: Vec<usize> = Vec::new();
         let mut kept_from = record.range().start + 1;
-        for span in record.spans() {
-            let name = record.wanted()[span.key].as_str();
-            if !self.is_written(name) {
-                continue;
-            }
+        for (span, change) in changes {
             out.keep(kept_from..span.name.start);
             kept_from = span.value.end;
             // Of equal keys one is left.
-            if let (Some(value), false) = (tree.get(name), put.contains(&name)) {
-                out.put(&record.page()[span.name.clone()], Some(span.key), value)?;
-                put.push(name);
+            if let Change::To(value) = change
+                && !put.contains(&span.key)
+            {
+                out.put(&record.page()[span.name.clone()], span.key, value);
+                put.push(span.key);
             }
         }
         out.keep(kept_from..record.range().end - 1);
-        for (name, value) in tree.as_object()? {
-            if self.is_written(name) && !put.contains(&name.as_str()) {
-                let key = record.wanted().iter().position(|wanted| wanted == name);
-                out.put(&serde_json::to_string(name).ok()?, key, value)?;
-            }
+        for (at, value) in added {
+            out.put(&self.quoted[at], at, value);
         }
         Some(out.finish())
     }
@@ -160,18 +197,15 @@ impl<'a> Writer<'a> {
         self.out.text.push_str(members);
     }
 
-    /// Writes a member. `None` if its value can't be written.
-    fn put(&mut self, quoted: &str, key: Option<usize>, value: &Value) -> Option<()> {
+    /// Writes a member.
+    fn put(&mut self, quoted: &str, key: usize, value: &Value) {
         self.comma();
         self.out.text.push_str(quoted);
         self.out.text.push(':');
         let start = self.out.text.len();
-        self.out.text.push_str(&serde_json::to_string(value).ok()?);
-        if let Some(key) = key {
-            self.out.values.push((key, start..self.out.text.len()));
-        }
+        write!(self.out.text, "{value}").expect("a string takes all that is written");
+        self.out.values.push((key, start..self.out.text.len()));
         self.out.has_nulls |= value.is_null();
-        Some(())
     }
 
     fn finish(mut self) -> Changed {
@@ -183,10 +217,12 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picked::Fields;
     use crate::raw_json::{Found, find};
     use crate::record::{Record, Slices};
     use proptest::prelude::*;
     use serde_json::json;
+    use std::borrow::Cow;
 
     fn partial(read: &[&str], written: &[&str]) -> Partial {
         let mut members = Members::default();
@@ -195,6 +231,10 @@ mod tests {
             members.writes(&[(*name).to_owned()]);
         }
         members.into_partial().unwrap()
+    }
+
+    fn path(name: &str) -> Vec<String> {
+        name.split('.').map(str::to_owned).collect()
     }
 
     /// The record in a text, with the members that `partial` takes and `z` noted.
@@ -219,13 +259,13 @@ mod tests {
         let partial = partial(&["a"], &["b", "new", "gone"]);
         let text = r#" {"a": 1.10,"b" :2,"\u0062":3 , "gone":[{}],"z":12345678901234567890123 } "#;
         let record = slice(text, &partial);
-        let mut tree = partial.tree(&record).unwrap();
-        assert_eq!(tree, json!({"a": 1.10, "b": 3, "gone": [{}]}));
-        let map = tree.as_object_mut().unwrap();
-        map.remove("gone");
-        map.insert("b".to_owned(), json!({"c": "d"}));
-        map.insert("new".to_owned(), json!(null));
-        let changed = partial.text(&record, &tree).unwrap();
+        let mut picked = partial.pick(&record).unwrap();
+        assert_eq!(*picked.tree(), json!({"a": 1.10}));
+        assert!(partial.text(&record, &picked).is_none());
+        picked.remove(&path("gone"));
+        assert!(picked.set(&path("b"), json!({"c": "d"})));
+        assert!(picked.set(&path("new"), json!(null)));
+        let changed = partial.text(&record, &picked).unwrap();
         assert_eq!(
             changed.text,
             r#"{"a": 1.10,"b":{"c":"d"},"z":12345678901234567890123,"new":null}"#
@@ -242,8 +282,25 @@ mod tests {
     #[test]
     fn members_are_added_to_an_empty_object() {
         let partial = partial(&[], &["new"]);
-        let changed = partial.text(&slice("{ }", &partial), &json!({"new": 1}));
+        let record = slice("{ }", &partial);
+        let mut picked = partial.pick(&record).unwrap();
+        picked.set(&path("new"), json!(1));
+        let changed = partial.text(&record, &picked);
         assert_eq!(changed.unwrap().text, r#"{"new":1}"#);
+    }
+
+    #[test]
+    fn a_member_that_was_removed_again_is_not_added() {
+        let partial = partial(&[], &["old", "new"]);
+        let record = slice(r#"{"old":1}"#, &partial);
+        let mut picked = partial.pick(&record).unwrap();
+        for name in ["old", "new"] {
+            picked.set(&path(name), json!(2));
+            picked.remove(&path(name));
+        }
+        picked.set(&path("old"), json!(3));
+        let changed = partial.text(&record, &picked);
+        assert_eq!(changed.unwrap().text, r#"{"old":3}"#);
     }
 
     #[test]
@@ -280,31 +337,57 @@ mod tests {
         })
     }
 
+    /// A path that is set to a value, or removed.
+    fn step() -> impl Strategy<Value = (Vec<String>, Option<Value>)> {
+        let paths = proptest::sample::select(&["a", "b", "b.a", "new", "new.x.y", "z"][..]);
+        let path = paths.prop_map(path);
+        let values = [json!(null), json!("x\"y"), json!({"a": 1})];
+        (
+            path,
+            proptest::option::of(proptest::sample::select(values.to_vec())),
+        )
+    }
+
     proptest! {
         #[test]
         fn changing_the_text_is_changing_the_tree(
-            text in object(), b in 0..3, new in proptest::option::of(0..2)
+            text in object(), steps in proptest::collection::vec(step(), 0..5)
         ) {
-            let partial = partial(&["a"], &["b", "new"]);
+            let mut members = Members::default();
+            members.reads(Some(["a"]));
+            for (path, _) in &steps {
+                members.writes(path);
+            }
+            let partial = members.into_partial().unwrap();
             let record = slice(&text, &partial);
-            let change = |tree: &mut Value| {
-                let map = tree.as_object_mut().unwrap();
-                match b {
-                    0 => drop(map.remove("b")),
-                    1 => drop(map.insert("b".to_owned(), json!({"changed": true}))),
-                    _ => {}
-                }
-                if let Some(new) = new {
-                    map.insert("new".to_owned(), json!(new));
-                }
-            };
-            let mut tree = partial.tree(&record).unwrap();
-            change(&mut tree);
-            let changed = partial.text(&record, &tree).unwrap();
             let mut expected: Value = serde_json::from_str(&text).unwrap();
-            change(&mut expected);
-            prop_assert_eq!(&serde_json::from_str::<Value>(&changed.text).unwrap(), &expected);
-            let changed = Record::Text(changed);
+            let mut picked = partial.pick(&record).unwrap();
+            let a = picked.field("a").map(Cow::into_owned);
+            prop_assert_eq!(a.as_ref(), expected.get("a"));
+            for (path, new) in &steps {
+                match new {
+                    None => {
+                        picked.remove(path);
+                        expected.remove(path);
+                    }
+                    Some(new) => {
+                        let is_set = picked.set(path, new.clone());
+                        prop_assert_eq!(is_set, expected.set(path, new.clone()));
+                        // A value in the way ends the sync.
+                        prop_assume!(is_set);
+                    }
+                }
+                let name = &path[0];
+                if let Some(value) = picked.field(name).map(Cow::into_owned) {
+                    prop_assert_eq!(Some(&value), expected.get(name));
+                }
+            }
+            let changed = match partial.text(&record, &picked) {
+                Some(changed) => Record::Text(changed),
+                None => Record::Slice(record.clone()),
+            };
+            let tree: Value = serde_json::from_str(changed.text().unwrap()).unwrap();
+            prop_assert_eq!(&tree, &expected);
             for name in ["a", "b", "c", "new", "z"] {
                 let value = changed.get(name);
                 prop_assert_eq!(value.as_ref(), expected.get(name), "{}", name);

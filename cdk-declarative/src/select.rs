@@ -11,12 +11,13 @@ use crate::decoder::Decoder;
 use crate::extract::{self, Extracted, Extractor};
 use crate::host::Host;
 use crate::partial::{Members, Partial};
+use crate::picked::{Fields, Picked};
 use crate::record::{self, Record};
 use crate::requester::response::PageResponse;
 use crate::schema::normalize::normalize;
 use crate::slice::{Cursor, StreamSlice};
 use crate::template::{Condition, Scope};
-use crate::transform::Transformation;
+use crate::transform::{FieldChange, Transformation};
 
 /// Makes records of a response.
 pub(crate) struct Selector {
@@ -37,7 +38,11 @@ pub(crate) struct Selector {
 /// What of a record the filter, the cursor and the transformations look at.
 enum LooksAt {
     Nothing,
-    Members(Partial),
+    Members {
+        partial: Partial,
+        /// The transformations.
+        changes: Vec<FieldChange>,
+    },
     All,
 }
 
@@ -151,26 +156,24 @@ impl Selector {
         if matches!(self.looks_at, LooksAt::Nothing) {
             return self.normalized(record, schema).map(Some);
         }
-        let opened = match (&self.looks_at, &record) {
-            (LooksAt::Members(partial), Record::Slice(slice)) => {
-                let is_open = slice.text().starts_with('{') && slice.notes(&self.noted);
-                is_open.then_some((partial, slice))
+        if let (LooksAt::Members { partial, changes }, Record::Slice(text)) =
+            (&self.looks_at, &record)
+            && text.text().starts_with('{')
+            && text.notes(&self.noted)
+            && let Some(mut picked) = partial.pick(text)
+        {
+            let change = |picked: &mut Picked<'_>| {
+                let mut changes = changes.iter();
+                changes.try_for_each(|change| change.apply(picked, scope))
+            };
+            if !self.passes(&mut picked, change, slice, scope)? {
+                return Ok(None);
             }
-            _ => None,
-        };
-        let tree = opened.and_then(|(partial, slice)| partial.tree(slice));
-        let Some(mut tree) = tree else {
-            return self.finished_whole(record, slice, scope, schema);
-        };
-        if !self.passes(&mut tree, slice, scope)? {
-            return Ok(None);
+            let changed = partial.text(text, &picked);
+            let record = changed.map_or_else(|| Record::Slice(text.clone()), Record::Text);
+            return self.normalized(record, schema).map(Some);
         }
-        let changed = match self.transformations.is_empty() {
-            true => None,
-            false => opened.and_then(|(partial, slice)| partial.text(slice, &tree)),
-        };
-        self.normalized(changed.map_or(record, Record::Text), schema)
-            .map(Some)
+        self.finished_whole(record, slice, scope, schema)
     }
 
     /// The same for a record all of which matters.
@@ -182,16 +185,18 @@ impl Selector {
         schema: Option<&Value>,
     ) -> Result<Option<Record>> {
         let changes = !self.transformations.is_empty();
+        let change = |tree: &mut Value| self.transform(tree, scope);
         let record = match record {
             // What only a filter looks at keeps its text.
             Record::Slice(_) | Record::Text(_) if !changes => {
                 let mut tree = record::parse(record.text().unwrap_or_default())?;
-                self.passes(&mut tree, slice, scope)?.then_some(record)
+                let passes = self.passes(&mut tree, change, slice, scope)?;
+                passes.then_some(record)
             }
             record => {
                 let mut tree = record.into_value()?;
-                self.passes(&mut tree, slice, scope)?
-                    .then_some(Record::Tree(tree))
+                let passes = self.passes(&mut tree, change, slice, scope)?;
+                passes.then_some(Record::Tree(tree))
             }
         };
         record
@@ -199,14 +204,20 @@ impl Selector {
             .transpose()
     }
 
-    /// Filters and transforms; false if the record is left out.
-    fn passes(&self, tree: &mut Value, slice: &StreamSlice, scope: &Scope<'_>) -> Result<bool> {
+    /// Filters and changes; false if the record is left out.
+    fn passes<R: Fields>(
+        &self,
+        record: &mut R,
+        change: impl Fn(&mut R) -> Result<()>,
+        slice: &StreamSlice,
+        scope: &Scope<'_>,
+    ) -> Result<bool> {
         if self.transforms_first {
-            self.transform(tree, scope)?;
+            change(record)?;
         }
-        let keeps = self.keeps(tree, slice, scope)?;
+        let keeps = self.keeps(record, slice, scope)?;
         if keeps && !self.transforms_first {
-            self.transform(tree, scope)?;
+            change(record)?;
         }
         Ok(keeps)
     }
@@ -221,18 +232,20 @@ impl Selector {
             .try_for_each(|transformation| transformation.apply(tree, scope))
     }
 
-    fn keeps(&self, tree: &Value, slice: &StreamSlice, scope: &Scope<'_>) -> Result<bool> {
+    fn keeps(&self, record: &impl Fields, slice: &StreamSlice, scope: &Scope<'_>) -> Result<bool> {
         if let Some(cursor) = &self.client_side {
             let field = cursor.cursor_field();
-            let value = field.and_then(|field| tree.get(field));
-            if !cursor.should_be_synced(slice, value) {
+            let value = field.and_then(|field| record.field(field));
+            if !cursor.should_be_synced(slice, value.as_deref()) {
                 return Ok(false);
             }
         }
         match &self.filter {
             None => Ok(true),
-            Some(Filter::Condition(condition)) => condition.holds(&scope.with("record", tree)),
-            Some(Filter::Custom(custom)) => custom.keeps(tree, scope.config(), scope.slice()),
+            Some(Filter::Condition(condition)) => condition.holds(&record.bind(scope)),
+            Some(Filter::Custom(custom)) => {
+                custom.keeps(&record.tree(), scope.config(), scope.slice())
+            }
         }
     }
 
@@ -273,16 +286,24 @@ impl LooksAt {
             Some(Filter::Custom(_)) => members.all(),
         }
         members.reads(Some(client_side.and_then(Cursor::cursor_field)));
-        for transformation in transformations {
-            transformation.note_members(&mut members);
-        }
-        members.into_partial().map_or(Self::All, Self::Members)
+        let changes = transformations.iter().map(Transformation::field_change);
+        let Some(changes) = changes
+            .map(Option::<&_>::cloned)
+            .collect::<Option<Vec<_>>>()
+        else {
+            return Self::All;
+        };
+        changes
+            .iter()
+            .for_each(|change| change.note_members(&mut members));
+        let partial = members.into_partial();
+        partial.map_or(Self::All, |partial| Self::Members { partial, changes })
     }
 
     /// The members to note when records are cut out of a response; the cursor looks at one too.
     fn members(&self, cursor_field: Option<&str>) -> Vec<String> {
         let mut members = match self {
-            Self::Members(partial) => partial.taken().to_vec(),
+            Self::Members { partial, .. } => partial.taken().to_vec(),
             Self::Nothing | Self::All => Vec::new(),
         };
         if let Some(field) = cursor_field

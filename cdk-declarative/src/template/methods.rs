@@ -80,7 +80,7 @@ const TIME: [&str; 5] = ["astimezone", "date", "time", "timestamp", "utcoffset"]
 pub(crate) fn exists(value: &Val<'_>, name: &str) -> bool {
     match value {
         Val::Str(_) => STR.contains(&name),
-        Val::Object(_) | Val::Dict(_) | Val::Slice(_) => DICT.contains(&name),
+        Val::Object(_) | Val::Picked(_) | Val::Dict(_) | Val::Slice(_) => DICT.contains(&name),
         Val::Array(_) | Val::List(_) => LIST.contains(&name),
         Val::Tuple(_) => matches!(name, "count" | "index"),
         Val::Date(_) => DATE.contains(&name),
@@ -101,7 +101,7 @@ pub(crate) fn is_of_dict(name: &str) -> bool {
 pub(crate) fn call<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     match value {
         Val::Str(text) => super::strings::call(text, name, args),
-        Val::Object(_) | Val::Dict(_) | Val::Slice(_) => dict(value, name, args),
+        Val::Object(_) | Val::Picked(_) | Val::Dict(_) | Val::Slice(_) => dict(value, name, args),
         Val::Array(_) | Val::List(_) | Val::Tuple(_) => list(value, name, args),
         Val::Date(date) => date_method(
             Moment::new(date.and_time(NaiveTime::MIN), None),

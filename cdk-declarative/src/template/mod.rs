@@ -54,6 +54,7 @@ pub use scope::Scope;
 use program::Program;
 use syntax::Reads;
 use value::Fault;
+pub(crate) use value::Val;
 
 /// Which types of literals a template may give; other results stay the text that was rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

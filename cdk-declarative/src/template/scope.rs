@@ -4,6 +4,7 @@ use cdk_core::Clock;
 use serde_json::Value;
 
 use super::value::Val;
+use crate::picked::Picked;
 use crate::slice::StreamSlice;
 
 /// The variables of an evaluation: the config, and what the component adds. Values are borrowed.
@@ -23,7 +24,13 @@ pub struct Scope<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Variable<'a> {
     name: &'a str,
-    value: &'a Value,
+    value: Bound<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bound<'a> {
+    Json(&'a Value),
+    Picked(&'a Picked<'a>),
 }
 
 static NO_FIELDS: Value = Value::Null;
@@ -44,6 +51,16 @@ impl<'a> Scope<'a> {
     /// The same with one more variable, which hides one of the same name.
     #[must_use]
     pub fn with<'b>(&'b self, name: &'b str, value: &'b Value) -> Scope<'b> {
+        self.bound(name, Bound::Json(value))
+    }
+
+    /// The same with one more variable of which templates read only members that were picked.
+    #[must_use]
+    pub(crate) fn with_picked<'b>(&'b self, name: &'b str, picked: &'b Picked<'b>) -> Scope<'b> {
+        self.bound(name, Bound::Picked(picked))
+    }
+
+    fn bound<'b>(&'b self, name: &'b str, value: Bound<'b>) -> Scope<'b> {
         Scope {
             own: Some(Variable { name, value }),
             outer: Some(self),
@@ -99,7 +116,10 @@ impl<'a> Scope<'a> {
         let mut scope = Some(self);
         while let Some(at) = scope {
             if let Some(own) = at.own.filter(|own| own.name == name) {
-                return Some(Val::of(own.value));
+                return Some(match own.value {
+                    Bound::Json(value) => Val::of(value),
+                    Bound::Picked(picked) => Val::Picked(picked),
+                });
             }
             scope = at.outer;
         }

@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use serde_json::{Map, Number, Value};
 
 use super::functions::Function;
+use crate::picked::{Fields, Picked};
 use crate::python::{float_text, push_array, push_object, push_repr, push_str_repr};
 use crate::slice::StreamSlice;
 use crate::time::{Moment, Span};
@@ -51,6 +52,8 @@ pub(crate) enum Val<'a> {
     Array(&'a [Value]),
     Object(&'a Map<String, Value>),
     Slice(&'a StreamSlice),
+    /// A record of which only the members matter that templates name.
+    Picked(&'a Picked<'a>),
     List(List<'a>),
     Tuple(Rc<Vec<Val<'a>>>),
     Dict(Dict<'a>),
@@ -143,6 +146,7 @@ impl<'a> Val<'a> {
                 .fields()
                 .as_object()
                 .is_some_and(|map| !map.is_empty()),
+            Self::Picked(picked) => picked.tree().as_object().is_some_and(|map| !map.is_empty()),
             Self::Delta(us) => *us != 0,
             Self::Duration(span) => !span.is_zero(),
             _ => true,
@@ -159,7 +163,7 @@ impl<'a> Val<'a> {
             Self::Float(_) => "float",
             Self::Str(_) => "str",
             Self::Array(_) | Self::List(_) => "list",
-            Self::Object(_) | Self::Dict(_) => "dict",
+            Self::Object(_) | Self::Picked(_) | Self::Dict(_) => "dict",
             Self::Slice(_) => "StreamSlice",
             Self::Tuple(_) => "tuple",
             Self::Time(_) => "datetime.datetime",
@@ -210,6 +214,7 @@ impl<'a> Val<'a> {
             Self::Array(items) => items.iter().map(Self::of).collect(),
             Self::Object(map) => map.keys().map(|key| Self::text(key.as_str())).collect(),
             Self::Slice(slice) => Self::of(slice.fields()).items()?,
+            Self::Picked(picked) => Self::owned(picked.tree().into_owned()).items()?,
             Self::List(items) => items.borrow().clone(),
             Self::Tuple(items) => items.to_vec(),
             Self::Dict(entries) => entries
@@ -231,6 +236,7 @@ impl<'a> Val<'a> {
                 Some(entries.collect())
             }
             Self::Slice(slice) => Self::of(slice.fields()).entries(),
+            Self::Picked(picked) => Self::owned(picked.tree().into_owned()).entries(),
             Self::Dict(entries) => Some(entries.borrow().clone()),
             _ => None,
         }
@@ -242,6 +248,7 @@ impl<'a> Val<'a> {
             Self::Array(items) => items.len(),
             Self::Object(map) => map.len(),
             Self::Slice(slice) => slice.fields().as_object().map_or(0, Map::len),
+            Self::Picked(picked) => picked.tree().as_object().map_or(0, Map::len),
             Self::List(items) => items.borrow().len(),
             Self::Tuple(items) => items.len(),
             Self::Dict(entries) => entries.borrow().len(),
@@ -259,6 +266,7 @@ impl<'a> Val<'a> {
     pub(crate) fn key(&self, key: &Val<'_>) -> Option<Self> {
         match (self, key) {
             (Self::Object(map), Val::Str(key)) => map.get(key.as_ref()).map(Self::of),
+            (Self::Picked(picked), Val::Str(key)) => picked.value(key),
             (Self::Slice(slice), Val::Str(key)) => slice.fields().get(key.as_ref()).map(Self::of),
             (Self::Dict(entries) | Self::Namespace(entries), key) => {
                 let entries = entries.borrow();
@@ -304,6 +312,7 @@ impl<'a> Val<'a> {
             Self::Array(items) => push_array(out, items),
             Self::Object(map) => push_object(out, map),
             Self::Slice(slice) => push_repr(out, slice.fields()),
+            Self::Picked(picked) => push_repr(out, &picked.tree()),
             Self::List(items) => push_items(out, '[', &items.borrow(), "]"),
             Self::Tuple(items) => {
                 push_items(out, '(', items, if items.len() == 1 { ",)" } else { ")" })
@@ -348,6 +357,7 @@ impl<'a> Val<'a> {
             Self::Array(items) => Value::Array(items.to_vec()),
             Self::Object(map) => Value::Object((*map).clone()),
             Self::Slice(slice) => slice.fields().clone(),
+            Self::Picked(picked) => picked.tree().into_owned(),
             Self::List(items) => Value::Array(
                 items
                     .borrow()

@@ -18,7 +18,7 @@ enum Item {
 }
 
 /// What the codes of a text said.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Fields {
     year: Option<i32>,
     iso_year: Option<i32>,
@@ -73,6 +73,9 @@ impl Pattern {
     /// Reads a text; the error is `None` when it just does not fit.
     pub(super) fn parse(&self, text: &str) -> Result<Moment, Option<String>> {
         let items = self.0.as_ref().map_err(|why| Some(why.clone()))?;
+        if let Some(fields) = padded(items, text) {
+            return fields.moment().ok_or(None);
+        }
         let mut fields = Fields::default();
         if !matches(items, text, &mut fields) {
             return Err(None);
@@ -110,6 +113,55 @@ fn compile(format: &str, items: &mut Vec<Item>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Reads a text all of whose numbers have all their digits, as almost every API writes them: each code then takes what
+/// it would try first, and nothing has to be tried again. `None` for all other texts.
+fn padded(items: &[Item], text: &str) -> Option<Fields> {
+    let mut fields = Fields::default();
+    let mut rest = text.as_bytes();
+    for item in items {
+        let (length, low, high) = match item {
+            Item::Literal(letter) => {
+                let (first, others) = rest.split_first()?;
+                if !letter.is_ascii() || *first != *letter as u8 {
+                    return None;
+                }
+                rest = others;
+                continue;
+            }
+            Item::Code('Y') => (4, 0, 9999),
+            Item::Code('m') => (2, 1, 12),
+            Item::Code('d') => (2, 1, 31),
+            Item::Code('H') => (2, 0, 23),
+            Item::Code('M' | 'S') => (2, 0, 59),
+            Item::Code('f') => (6, 0, 999_999),
+            Item::Code('z') if rest == b"Z" => {
+                fields.offset = Some(0);
+                rest = &[];
+                continue;
+            }
+            Item::Code(_) | Item::Space => return None,
+        };
+        let (digits, others) = rest.split_at_checked(length)?;
+        rest = others;
+        let number = digits.iter().try_fold(0, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| number * 10 + u32::from(digit - b'0'))
+        });
+        let number = number.filter(|number| (low..=high).contains(number))?;
+        match item {
+            Item::Code('Y') => fields.year = Some(number as i32),
+            Item::Code('m') => fields.month = Some(number),
+            Item::Code('d') => fields.day = Some(number),
+            Item::Code('H') => fields.hour = number,
+            Item::Code('M') => fields.minute = number,
+            Item::Code('S') => fields.second = number,
+            _ => fields.us = number,
+        }
+    }
+    rest.is_empty().then_some(fields)
 }
 
 fn matches(items: &[Item], text: &str, fields: &mut Fields) -> bool {
@@ -360,4 +412,45 @@ fn offset(text: &str) -> Option<i32> {
     } else {
         seconds
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn items(format: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        compile(format, &mut items).unwrap();
+        items
+    }
+
+    #[test]
+    fn a_time_with_all_its_digits_needs_no_search() {
+        let items = items("%Y-%m-%dT%H:%M:%S.%f%z");
+        assert!(padded(&items, "2024-02-29T23:59:59.000001Z").is_some());
+        for other in [
+            "2024-2-29T23:59:59.000001Z",
+            "2024-02-29T23:59:59.1Z",
+            "2024-02-29t23:59:59.000001Z",
+            "2024-02-29T24:59:59.000001Z",
+            "2024-02-29T23:59:59.000001Z ",
+        ] {
+            assert!(padded(&items, other).is_none(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_search_a_text_reads_as_with_one(
+            format in r"(%Y|%m|%d|%H|%M|%S|%f|%z|-|T| ){1,6}", text in "[0-2Z T-]{0,12}"
+        ) {
+            let items = items(&format);
+            if let Some(found) = padded(&items, &text) {
+                let mut searched = Fields::default();
+                prop_assert!(matches(&items, &text, &mut searched));
+                prop_assert_eq!(found, searched);
+            }
+        }
+    }
 }

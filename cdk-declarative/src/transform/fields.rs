@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::component::Component;
 use crate::dpath;
 use crate::partial::Members;
+use crate::picked::Fields;
 use crate::template::{Condition, Scope, Template, Types};
 
 /// Adds fields whose values are templates.
@@ -81,31 +82,12 @@ impl AddFields {
         })
     }
 
-    pub(super) fn note_members(&self, members: &mut Members) {
+    pub(crate) fn apply(&self, record: &mut impl Fields, scope: &Scope<'_>) -> Result<()> {
         for field in &self.fields {
-            members.reads(field.value.members_read("record"));
-            members.writes(&field.path);
-        }
-        if let Some(condition) = &self.condition {
-            members.reads(condition.members_read("record"));
-        }
-    }
-
-    pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
-        for field in &self.fields {
-            let value = {
-                let scope = scope.with("record", record);
-                let value = field.value.typed(&scope, ValueKind::types(field.kind))?;
-                if let Some(condition) = &self.condition {
-                    let path = Value::from(field.path.clone());
-                    let scope = scope.with("value", &value);
-                    if !condition.holds(&scope.with("path", &path))? {
-                        continue;
-                    }
-                }
-                value
+            let Some(value) = self.value(field, &record.bind(scope))? else {
+                continue;
             };
-            if !dpath::set(record, &field.path, value) {
+            if !record.set(&field.path, value) {
                 return Err(ConnectorError::system(format!(
                     "The field `{}` can't be added: a value that is no object is in the way.",
                     field.path.join(".")
@@ -114,23 +96,12 @@ impl AddFields {
         }
         Ok(())
     }
-}
 
-impl AddFields {
     /// Adds fields to a config, which is what its templates see; each sees the fields before it.
     pub(crate) fn apply_to_config(&self, config: &mut Value, clock: &dyn Clock) -> Result<()> {
         for field in &self.fields {
-            let value = {
-                let scope = Scope::new(config, clock);
-                let value = field.value.typed(&scope, ValueKind::types(field.kind))?;
-                if let Some(condition) = &self.condition {
-                    let path = Value::from(field.path.clone());
-                    let scope = scope.with("value", &value);
-                    if !condition.holds(&scope.with("path", &path))? {
-                        continue;
-                    }
-                }
-                value
+            let Some(value) = self.value(field, &Scope::new(config, clock))? else {
+                continue;
             };
             if !dpath::set(config, &field.path, value) {
                 return Err(ConnectorError::config(format!(
@@ -141,13 +112,25 @@ impl AddFields {
         }
         Ok(())
     }
+
+    /// The value of a field; `None` if the condition does not hold.
+    fn value(&self, field: &AddedField, scope: &Scope<'_>) -> Result<Option<Value>> {
+        let value = field.value.typed(scope, ValueKind::types(field.kind))?;
+        if let Some(condition) = &self.condition {
+            let path = Value::from(field.path.clone());
+            let scope = scope.with("value", &value);
+            if !condition.holds(&scope.with("path", &path))? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(value))
+    }
 }
 
 /// Removes what pointers lead to.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoveFields {
     pointers: Vec<Vec<String>>,
-    condition: Option<Condition>,
 }
 
 impl RemoveFields {
@@ -167,45 +150,78 @@ impl RemoveFields {
         });
         Ok(Self {
             pointers: pointers.collect::<Result<_>>()?,
-            condition: Condition::optional(component, "condition")?,
         })
     }
 
-    /// The pointers alone: the condition is the caller's.
-    pub(crate) fn build_unconditional(component: &Component<'_>) -> Result<Self> {
-        Ok(Self {
-            condition: None,
-            ..Self::build(component)?
-        })
-    }
-
-    pub(super) fn note_members(&self, members: &mut Members) {
-        if self.condition.is_some() {
-            return members.all();
-        }
+    pub(crate) fn apply(&self, record: &mut impl Fields) {
         self.pointers
             .iter()
-            .for_each(|pointer| members.writes(pointer));
+            .for_each(|pointer| record.remove(pointer));
+    }
+}
+
+/// A change to fields that templates and pointers name.
+#[derive(Debug, Clone)]
+pub(crate) enum FieldChange {
+    Add(AddFields),
+    Remove(RemoveFields),
+}
+
+impl FieldChange {
+    /// Notes which members of a record it reads and changes.
+    pub(crate) fn note_members(&self, members: &mut Members) {
+        match self {
+            Self::Add(add) => {
+                for field in &add.fields {
+                    members.reads(field.value.members_read("record"));
+                    members.writes(&field.path);
+                }
+                if let Some(condition) = &add.condition {
+                    members.reads(condition.members_read("record"));
+                }
+            }
+            Self::Remove(remove) => remove
+                .pointers
+                .iter()
+                .for_each(|pointer| members.writes(pointer)),
+        }
+    }
+
+    pub(crate) fn apply(&self, record: &mut impl Fields, scope: &Scope<'_>) -> Result<()> {
+        match self {
+            Self::Add(add) => add.apply(record, scope),
+            Self::Remove(remove) => {
+                remove.apply(record);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Removes all leaves that a condition holds for.
+///
+/// As in the reference, this is what `RemoveFields` with a condition does, whatever its pointers say.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoveLeaves(Condition);
+
+impl RemoveLeaves {
+    /// `None` without a condition.
+    pub(crate) fn build(component: &Component<'_>) -> Result<Option<Self>> {
+        Condition::optional(component, "condition").map(|condition| condition.map(Self))
     }
 
     pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
-        let Some(condition) = &self.condition else {
-            self.pointers
-                .iter()
-                .for_each(|pointer| dpath::remove(record, pointer));
-            return Ok(());
-        };
-        // As in the reference, a condition goes through all of the record, whatever the pointers say.
         let mut failed = None;
-        dpath::remove_leaves(record, &mut |value| match condition
-            .holds(&scope.with("property", value))
-        {
-            Ok(holds) => holds,
-            Err(error) => {
-                failed.get_or_insert(error);
-                false
-            }
-        });
+        dpath::remove_leaves(
+            record,
+            &mut |value| match self.0.holds(&scope.with("property", value)) {
+                Ok(holds) => holds,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    false
+                }
+            },
+        );
         failed.map_or(Ok(()), Err)
     }
 }

@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 
 use crate::component::Component;
 use crate::custom::{CustomTransformation, Registry};
-use crate::partial::Members;
 use crate::template::Scope;
 
-pub(crate) use fields::{AddFields, RemoveFields, ValueKind};
+use fields::RemoveLeaves;
+pub(crate) use fields::{AddFields, FieldChange, RemoveFields, ValueKind};
 
 /// One step.
 #[derive(Clone)]
 pub(crate) enum Transformation {
-    AddFields(AddFields),
-    RemoveFields(RemoveFields),
+    Fields(FieldChange),
+    RemoveLeaves(RemoveLeaves),
     KeysToLower,
     KeysToSnakeCase,
     KeysReplace(keys::Replace),
@@ -32,8 +32,8 @@ pub(crate) enum Transformation {
 impl std::fmt::Debug for Transformation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::AddFields(_) => "AddFields",
-            Self::RemoveFields(_) => "RemoveFields",
+            Self::Fields(FieldChange::Add(_)) => "AddFields",
+            Self::Fields(FieldChange::Remove(_)) | Self::RemoveLeaves(_) => "RemoveFields",
             Self::KeysToLower => "KeysToLower",
             Self::KeysToSnakeCase => "KeysToSnakeCase",
             Self::KeysReplace(_) => "KeysReplace",
@@ -51,8 +51,11 @@ impl Transformation {
         registry: &Registry,
     ) -> Result<Self> {
         Ok(match component.kind() {
-            "AddFields" => Self::AddFields(AddFields::build(component)?),
-            "RemoveFields" => Self::RemoveFields(RemoveFields::build(component)?),
+            "AddFields" => Self::Fields(FieldChange::Add(AddFields::build(component)?)),
+            "RemoveFields" => match RemoveLeaves::build(component)? {
+                Some(leaves) => Self::RemoveLeaves(leaves),
+                None => Self::Fields(FieldChange::Remove(RemoveFields::build(component)?)),
+            },
             "KeysToLower" => Self::KeysToLower,
             "KeysToSnakeCase" => Self::KeysToSnakeCase,
             "KeysReplace" => Self::KeysReplace(keys::Replace::build(component)?),
@@ -79,20 +82,19 @@ impl Transformation {
             .collect()
     }
 
-    /// Notes which members of a record it reads and changes.
-    pub(crate) fn note_members(&self, members: &mut Members) {
+    /// The change, if it is one to fields that it names.
+    pub(crate) fn field_change(&self) -> Option<&FieldChange> {
         match self {
-            Self::AddFields(add) => add.note_members(members),
-            Self::RemoveFields(remove) => remove.note_members(members),
-            _ => members.all(),
+            Self::Fields(change) => Some(change),
+            _ => None,
         }
     }
 
     /// Changes a record. `scope` has all that templates see besides the record.
     pub(crate) fn apply(&self, record: &mut Value, scope: &Scope<'_>) -> Result<()> {
         match self {
-            Self::AddFields(add) => add.apply(record, scope),
-            Self::RemoveFields(remove) => remove.apply(record, scope),
+            Self::Fields(change) => change.apply(record, scope),
+            Self::RemoveLeaves(leaves) => leaves.apply(record, scope),
             Self::KeysToLower => {
                 rekey(record, false, &|key| key.to_lowercase());
                 Ok(())
