@@ -65,7 +65,8 @@ pub(super) async fn run<S: Source>(
         match choose(&by_name, configured, &mut seen) {
             Ok((stream, configured)) => {
                 let state = args.state.stream(&descriptor).cloned();
-                let request = StreamRequest::new(configured, state, context.clone());
+                let request = StreamRequest::new(configured, state, context.clone())
+                    .with_concurrency(reader.settings.concurrency);
                 let read = reader.clone().guarded(run, stream, request);
                 tasks.spawn(read.with_current_subscriber());
             }

@@ -68,6 +68,7 @@ pub struct StreamRequest {
     configured: ConfiguredAirbyteStream,
     state: Option<RawJson>,
     context: Context,
+    concurrency: usize,
 }
 
 impl StreamRequest {
@@ -81,7 +82,20 @@ impl StreamRequest {
             configured,
             state,
             context,
+            concurrency: 1,
         }
+    }
+
+    /// Sets how much may be read at the same time; 1 by default.
+    #[must_use]
+    pub fn with_concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// How many partitions the run reads at the same time: a bound for what a stream does at once to find its own.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     /// The stream as configured: schema (with deselected columns left out), modes, cursor, key.

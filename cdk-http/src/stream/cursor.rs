@@ -1,8 +1,5 @@
 //! Incremental reads by a time that records carry.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-
 use cdk_core::{ConnectorError, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -241,24 +238,6 @@ impl Seen {
             Some(other) if other.time > self.time => other,
             _ => self,
         }
-    }
-}
-
-/// The latest time that any partition of a stream has seen.
-#[derive(Debug, Default)]
-pub(super) struct Latest(Mutex<Option<Seen>>);
-
-impl Latest {
-    pub(super) fn note(&self, seen: Seen) {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = Some(seen.max(latest.take()));
-    }
-
-    pub(super) fn get(&self) -> Option<Seen> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 

@@ -15,10 +15,10 @@ use crate::decode::{Decoder, Json, Records};
 use crate::errors::ErrorHandler;
 use crate::paginate::{NoPages, Paginator};
 use crate::request::{Request, RequestBody};
-use crate::stream::cursor::Latest;
+use crate::stream::children::Children;
 use crate::stream::fetch::PageHead;
 use crate::stream::job::AsyncJob;
-use crate::stream::parent::{Outstanding, Parent};
+use crate::stream::parent::Parent;
 use crate::stream::{DatetimeCursor, HttpApi, Slice, schema_of, schema_of_records};
 
 type Customize = Arc<dyn Fn(&mut Request, &Slice) -> Result<()> + Send + Sync>;
@@ -72,8 +72,7 @@ pub struct HttpStream {
     pub(super) page_bytes: usize,
     /// Set when another stream is read from this one's records: its pages are then kept for both.
     shares_pages: Arc<AtomicBool>,
-    pub(super) latest: Arc<Latest>,
-    pub(super) outstanding: Arc<Outstanding>,
+    pub(super) children: Arc<Children>,
     /// The first page, when it was read to learn the schema.
     pub(super) primed: Arc<Mutex<Option<Page>>>,
 }
@@ -103,8 +102,7 @@ impl HttpStream {
             job: None,
             page_bytes: PAGE_BYTES,
             shares_pages: Arc::default(),
-            latest: Arc::default(),
-            outstanding: Arc::default(),
+            children: Arc::default(),
             primed: Arc::default(),
         }
     }

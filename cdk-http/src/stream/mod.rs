@@ -5,6 +5,7 @@
 
 mod api;
 mod check_page;
+mod children;
 mod cursor;
 mod datetime;
 mod describe;

@@ -66,9 +66,10 @@ impl<'a> SinkOutput<'a> {
     }
 
     async fn record(&mut self, record: &str) -> Result<()> {
-        if self.stream.keep.as_ref().is_some_and(|keep| !keep(record)) || !self.note_time(record) {
+        if !self.stream.keeps(record, self.slice) {
             return Ok(());
         }
+        self.note_time(record);
         let Some(change) = &self.stream.change else {
             if self.prefix.is_empty() {
                 return self.sink.raw_record(record).await;
@@ -101,21 +102,25 @@ impl<'a> SinkOutput<'a> {
         format!("{{{prefix}{inner}")
     }
 
-    /// Notes the record's time; false if it lies outside of the slice and the stream filters.
-    fn note_time(&mut self, record: &str) -> bool {
-        let Some(cursor) = &self.stream.cursor else {
-            return true;
-        };
-        let Some(seen) = cursor.of_record(record) else {
-            return true;
-        };
-        if let (true, Some(window)) = (cursor.filters, &self.slice.window)
-            && (seen.time < window.start || seen.time > window.end)
-        {
+    fn note_time(&mut self, record: &str) {
+        let cursor = self.stream.cursor.as_ref();
+        if let Some(seen) = cursor.and_then(|cursor| cursor.of_record(record)) {
+            self.latest = Some(seen.max(self.latest.take()));
+        }
+    }
+}
+
+impl HttpStream {
+    /// Whether a record belongs to the stream, and lies in the span of its slice if the stream filters.
+    pub(super) fn keeps(&self, record: &str, slice: &Slice) -> bool {
+        if self.keep.as_ref().is_some_and(|keep| !keep(record)) {
             return false;
         }
-        self.latest = Some(seen.max(self.latest.take()));
-        true
+        let (Some(cursor), Some(window)) = (&self.cursor, &slice.window) else {
+            return true;
+        };
+        let is_outside = |seen: Seen| seen.time < window.start || seen.time > window.end;
+        !(cursor.filters && cursor.of_record(record).is_some_and(is_outside))
     }
 }
 

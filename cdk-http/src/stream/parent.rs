@@ -1,12 +1,11 @@
 //! Streams that are read once for each record of another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cdk_core::{ConnectorError, Result};
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use crate::decode::Records;
 use crate::json;
@@ -37,13 +36,17 @@ impl Parent {
         }
     }
 
-    /// The values of each parent record. They are read by a task of their own, ahead of whoever takes them; it ends
-    /// when nobody does any more.
-    pub(super) fn values(&self, now_ms: i64) -> BoxStream<'static, Result<Map<String, Value>>> {
+    /// The values of each parent record. They are read by a task of their own, ahead of whoever takes them, so many
+    /// slices at a time as `concurrency` says; it ends when nobody takes any more.
+    pub(super) fn values(
+        &self,
+        now_ms: i64,
+        concurrency: usize,
+    ) -> BoxStream<'static, Result<Map<String, Value>>> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let parent = self.clone();
         tokio::spawn(async move {
-            let ended = parent.read(now_ms, &sender).await;
+            let ended = parent.read(now_ms, concurrency, &sender).await;
             let last = match ended {
                 Ok(()) => Message::End,
                 Err(error) => Message::Failed(error),
@@ -67,11 +70,15 @@ impl Parent {
         .boxed()
     }
 
-    async fn read(&self, now_ms: i64, sender: &mpsc::Sender<Message>) -> Result<()> {
-        let client = self.stream.client();
-        let mut slices = self.stream.slices(None, now_ms)?;
-        while let Some(slice) = slices.next().await {
-            let slice = slice?;
+    async fn read(
+        &self,
+        now_ms: i64,
+        concurrency: usize,
+        sender: &mpsc::Sender<Message>,
+    ) -> Result<()> {
+        let client = &self.stream.client();
+        let slices = self.stream.slices(None, now_ms, concurrency)?;
+        let read = slices.try_for_each_concurrent(concurrency.max(1), |slice| async move {
             let mut output = ParentOutput {
                 wanted: &self.wanted,
                 stream: &self.stream,
@@ -79,10 +86,10 @@ impl Parent {
                 sender,
             };
             self.stream
-                .read_pages(&client, &slice, None, &mut output)
-                .await?;
-        }
-        Ok(())
+                .read_into(client, &slice, None, &mut output)
+                .await
+        });
+        read.await
     }
 }
 
@@ -105,7 +112,7 @@ impl Output for ParentOutput<'_> {
         let name = &self.stream.name;
         let broken = |error| ConnectorError::system(format!("Stream {name}: {error}."));
         for record in records.iter().map_err(broken)? {
-            if self.stream.keep.as_ref().is_some_and(|keep| !keep(record)) {
+            if !self.stream.keeps(record, self.slice) {
                 continue;
             }
             let Some(values) = values_of(record, self.wanted, &self.slice.values) else {
@@ -120,36 +127,5 @@ impl Output for ParentOutput<'_> {
 
     async fn page_end(&mut self, _: Option<&Value>) -> Result<()> {
         Ok(())
-    }
-}
-
-/// Partitions that were handed out and are not over.
-#[derive(Debug, Default)]
-pub(super) struct Outstanding {
-    count: AtomicUsize,
-    changed: Notify,
-}
-
-impl Outstanding {
-    pub(super) fn add(&self) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn done(&self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Waits until all are over.
-    pub(super) async fn none_left(&self) {
-        loop {
-            let changed = self.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if self.count.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            changed.await;
-        }
     }
 }

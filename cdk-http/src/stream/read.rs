@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use airbyte_protocol::{AirbyteStream, SyncMode};
-use cdk_core::{Context, Partitions, RecordSink, Result, Stream, StreamRequest};
-use chrono::DateTime;
+use airbyte_protocol::{AirbyteStream, RawJson, SyncMode};
+use cdk_core::{ConnectorError, Context, Partitions, RecordSink, Result, Stream, StreamRequest};
 use futures::stream::{self, BoxStream, StreamExt};
 use serde_json::Value;
 
+use crate::client::HttpClient;
+use crate::stream::children::key_of;
 use crate::stream::cursor::Seen;
 use crate::stream::fetch::Fetched;
-use crate::stream::output::{Sample, SinkOutput};
-use crate::stream::{HttpStream, Slice};
+use crate::stream::output::{Output, Sample, SinkOutput};
+use crate::stream::{DatetimeCursor, HttpStream, Slice};
 
 impl HttpStream {
     /// The slices that are left to read.
@@ -19,6 +20,7 @@ impl HttpStream {
         &self,
         saved: Option<&Seen>,
         now_ms: i64,
+        concurrency: usize,
     ) -> Result<BoxStream<'static, Result<Slice>>> {
         let windows = match &self.cursor {
             Some(cursor) => cursor.windows(saved, now_ms)?,
@@ -33,7 +35,7 @@ impl HttpStream {
             });
             return Ok(stream::iter(slices).boxed());
         };
-        let slices = parent.values(now_ms).flat_map(move |values| {
+        let slices = parent.values(now_ms, concurrency).flat_map(move |values| {
             let slices: Vec<Result<Slice>> = match values {
                 Err(error) => vec![Err(error)],
                 Ok(values) => windows
@@ -55,7 +57,7 @@ impl HttpStream {
     /// The records of the first page, or some of them.
     pub(super) async fn first_page(&self, context: &Context) -> Result<Vec<String>> {
         let client = self.client();
-        let mut slices = self.slices(None, context.now_ms())?;
+        let mut slices = self.slices(None, context.now_ms(), 1)?;
         let mut sample = Sample::default();
         let Some(slice) = slices.next().await else {
             return Ok(sample.0);
@@ -104,34 +106,71 @@ impl HttpStream {
     /// The state behind a slice: the latest time so far, never before what was saved.
     async fn checkpoint_slice(
         &self,
-        slice: &Slice,
-        latest: Option<Seen>,
+        cursor: &DatetimeCursor,
+        seen: Option<Seen>,
         request: &StreamRequest,
         sink: &mut RecordSink,
     ) -> Result<()> {
-        let Some(cursor) = &self.cursor else {
-            return Ok(());
-        };
-        let start = slice.window.map(|window| cursor.seen(window.start));
-        let seen = start.map_or(latest.clone(), |start| Some(start.max(latest)));
         let Some(seen) = seen else { return Ok(()) };
         let seen = seen.max(self.saved(request)?);
         sink.checkpoint(&cursor.state_of(&seen.text)).await
     }
 
-    /// The state behind all slices of a stream with a parent: the latest time of any, but not after the run began.
-    /// What changes while the parents are gone through is then read again.
-    async fn checkpoint_all(&self, request: &StreamRequest, sink: &mut RecordSink) -> Result<()> {
-        let (Some(cursor), Some(latest)) = (&self.cursor, self.latest.get()) else {
-            return Ok(());
+    /// The slices of a stream that keeps a time for the children of each parent record.
+    fn child_slices(
+        &self,
+        cursor: &DatetimeCursor,
+        request: &StreamRequest,
+    ) -> Result<BoxStream<'static, Result<Slice>>> {
+        self.children.restart(cursor, request)?;
+        let Some(parent) = &self.parent else {
+            return Ok(stream::empty().boxed());
         };
-        let began = DateTime::from_timestamp_millis(request.context().now_ms());
-        let mut seen = latest;
-        if let Some(began) = began.filter(|began| *began < seen.time) {
-            seen = cursor.seen(began);
+        let now_ms = request.context().now_ms();
+        let (children, cursor) = (Arc::clone(&self.children), cursor.clone());
+        let name = self.name.clone();
+        let slices = parent
+            .values(now_ms, request.concurrency())
+            .map(move |values| {
+                let values = values?;
+                let key = key_of(&values);
+                let Ok(saved) = children.begin(&key, &values) else {
+                    tracing::warn!(
+                        "Stream {name}: a parent record came twice; its children are read once."
+                    );
+                    return Ok(Vec::new());
+                };
+                let (key, windows) = (Arc::from(key), cursor.windows(saved.as_ref(), now_ms)?);
+                let slices = windows
+                    .into_iter()
+                    .enumerate()
+                    .map(|(number, window)| Slice {
+                        values: values.clone(),
+                        window,
+                        page: None,
+                        child: Some((Arc::clone(&key), number)),
+                    });
+                Ok(slices.collect())
+            });
+        let slices = slices.flat_map(|slices: Result<Vec<Slice>>| match slices {
+            Ok(slices) => stream::iter(slices).map(Ok).boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        });
+        Ok(slices.boxed())
+    }
+
+    /// Reads a slice from page `page` on into `output`.
+    pub(super) async fn read_into(
+        &self,
+        client: &HttpClient,
+        slice: &Slice,
+        page: Option<Value>,
+        output: &mut impl Output,
+    ) -> Result<()> {
+        match &self.job {
+            Some(job) => job.read(self, client, slice, output).await,
+            None => self.read_pages(client, slice, page, output).await,
         }
-        let seen = seen.max(self.saved(request)?);
-        sink.checkpoint(&cursor.state_of(&seen.text)).await
     }
 
     async fn read_slice(
@@ -142,13 +181,8 @@ impl HttpStream {
     ) -> Result<Option<Seen>> {
         let client = self.client();
         let mut output = SinkOutput::new(self, slice, request.context(), sink)?;
-        match &self.job {
-            Some(job) => job.read(self, &client, slice, &mut output).await?,
-            None => {
-                let page = slice.page.clone();
-                self.read_pages(&client, slice, page, &mut output).await?;
-            }
-        }
+        self.read_into(&client, slice, slice.page.clone(), &mut output)
+            .await?;
         Ok(output.into_latest())
     }
 }
@@ -172,27 +206,22 @@ impl Stream for HttpStream {
     }
 
     async fn partitions(&self, request: &StreamRequest) -> Result<Partitions<Slice>> {
+        let named = |error: ConnectorError| error.with_stream(&self.descriptor());
+        if let (Some(cursor), Some(_)) = (&self.cursor, &self.parent) {
+            let slices = self.child_slices(cursor, request).map_err(named)?;
+            return Ok(Partitions::lazy(slices).with_self_contained_states());
+        }
         let saved = self.saved(request)?;
         let page = self.saved_page(request)?;
-        let slices = self.slices(saved.as_ref(), request.context().now_ms());
-        let slices = slices.map_err(|error| error.with_stream(&self.descriptor()))?;
-        let slices = slices.map(move |slice| {
+        let now_ms = request.context().now_ms();
+        let slices = self.slices(saved.as_ref(), now_ms, request.concurrency());
+        let slices = slices.map_err(named)?.map(move |slice| {
             slice.map(|slice| Slice {
                 page: page.clone(),
                 ..slice
             })
         });
-        if self.parent.is_none() || self.cursor.is_none() {
-            return Ok(Partitions::lazy(slices));
-        }
-        // The state moves once all children of all parents are read.
-        let outstanding = Arc::clone(&self.outstanding);
-        let counted = slices.inspect(move |_| outstanding.add());
-        let last = Slice {
-            is_last: true,
-            ..Slice::default()
-        };
-        Ok(Partitions::lazy(counted.chain(stream::iter([Ok(last)]))))
+        Ok(Partitions::lazy(slices))
     }
 
     async fn read(
@@ -201,28 +230,40 @@ impl Stream for HttpStream {
         request: &StreamRequest,
         sink: &mut RecordSink,
     ) -> Result<()> {
-        if slice.is_last {
-            self.outstanding.none_left().await;
-            return self.checkpoint_all(request, sink).await;
-        }
         let read = self.read_slice(&slice, request, sink).await;
         let latest = match read {
             Ok(latest) => latest,
             Err(error) => {
                 // The records before it, and their state, are good.
+                if let (Some(cursor), Some(_)) = (&self.cursor, &slice.child)
+                    && let Some(state) = self.children.snapshot(cursor)
+                {
+                    sink.checkpoint(&state).await?;
+                }
                 sink.flush().await?;
                 return Err(error.with_stream(&self.descriptor()));
             }
         };
-        if self.parent.is_none() {
-            return self.checkpoint_slice(&slice, latest, request, sink).await;
+        let Some(cursor) = &self.cursor else {
+            return Ok(());
+        };
+        let start = slice.window.map(|window| cursor.seen(window.start));
+        let seen = start.map_or(latest.clone(), |start| Some(start.max(latest)));
+        match &slice.child {
+            Some((key, window)) => {
+                self.children.end(key, *window, seen);
+                sink.checkpoint_if_due(|| self.children.snapshot(cursor))
+                    .await
+            }
+            None => self.checkpoint_slice(cursor, seen, request, sink).await,
         }
-        if let Some(latest) = latest {
-            self.latest.note(latest);
-        }
-        if self.cursor.is_some() {
-            self.outstanding.done();
-        }
-        Ok(())
+    }
+
+    fn final_state(&self, request: &StreamRequest) -> Result<Option<RawJson>> {
+        let (Some(cursor), Some(_)) = (&self.cursor, &self.parent) else {
+            return Ok(None);
+        };
+        let last = self.children.last(cursor, request.context().now_ms());
+        last.map(Some)
     }
 }

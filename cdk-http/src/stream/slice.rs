@@ -1,5 +1,7 @@
 //! What one request, over its pages, covers.
 
+use std::sync::Arc;
+
 use cdk_core::{ConnectorError, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -22,8 +24,8 @@ pub struct Slice {
     pub(super) window: Option<Window>,
     /// Where to go on within the pages.
     pub(super) page: Option<Value>,
-    /// No part, but the end: all others must be over.
-    pub(super) is_last: bool,
+    /// Which window of which parent record this is, for streams that keep a time for each.
+    pub(super) child: Option<(Arc<str>, usize)>,
 }
 
 impl Slice {

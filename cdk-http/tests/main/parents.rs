@@ -1,10 +1,14 @@
 //! Streams that are read for each record of another.
 
+use std::sync::Arc;
+
+use cdk_core::entrypoint::Exit;
 use cdk_http::Placement;
 use cdk_http::paginate::PageNumbers;
 use cdk_http::stream::DatetimeCursor;
 use cdk_testkit::http::{MockServer, Reply, SeenRequest};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use crate::source::{TestSource, ids, states};
 
@@ -73,8 +77,29 @@ async fn children_of_all_parents_are_read_and_parents_only_once() {
     assert_eq!(pages, 4, "both streams share the pages");
 }
 
+/// The saved time of each shop's orders.
+fn saved(state: &Value) -> Vec<(i64, String)> {
+    let states = state[0]["stream"]["stream_state"]["states"].as_array();
+    let each = states.into_iter().flatten().map(|state| {
+        let shop = state["partition"]["shop_id"].as_i64().unwrap_or(-1);
+        (
+            shop,
+            state["cursor"]["at"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    });
+    each.collect()
+}
+
+fn sorted(mut ids: Vec<i64>) -> Vec<i64> {
+    ids.sort_unstable();
+    ids
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_state_of_children_moves_when_all_are_read() {
+async fn each_parents_children_go_on_where_they_were() {
     let server = MockServer::serve(answer).await;
     for concurrency in [1, 4] {
         let source = shops_and_orders(true).concurrency(concurrency);
@@ -84,11 +109,124 @@ async fn the_state_of_children_moves_when_all_are_read() {
             .succeeded();
         assert_eq!(ids(&ran, "orders").len(), 15);
         let last = states(&ran, "orders").pop().unwrap();
-        let state = &last[0]["stream"]["stream_state"];
-        assert_eq!(state["at"], "2024-01-14T00:00:00Z");
+        assert_eq!(
+            last[0]["stream"]["stream_state"]["use_global_cursor"],
+            false
+        );
+        let days = ["01", "02", "05", "08", "11", "14"];
+        let days = days.map(|day| format!("2024-01-{day}T00:00:00Z"));
+        assert_eq!(saved(&last), (0..).zip(days).collect::<Vec<_>>());
         let again = source.read_from(&server.url(), &last).await.succeeded();
-        assert_eq!(ids(&again, "orders"), [54]);
+        assert_eq!(sorted(ids(&again, "orders")), [10, 21, 32, 43, 54]);
     }
+}
+
+#[tokio::test]
+async fn a_new_parents_children_are_read_from_the_start() {
+    let server = MockServer::serve(answer).await;
+    let source = shops_and_orders(true);
+    let ran = source
+        .read_from(&server.url(), &json!([]))
+        .await
+        .succeeded();
+    let mut state = states(&ran, "orders").pop().unwrap();
+    let known = &mut state[0]["stream"]["stream_state"]["states"];
+    known
+        .as_array_mut()
+        .unwrap()
+        .retain(|it| it["partition"]["shop_id"] != 3);
+    let again = source.read_from(&server.url(), &state).await.succeeded();
+    assert_eq!(sorted(ids(&again, "orders")), [10, 21, 30, 31, 32, 43, 54]);
+}
+
+#[tokio::test]
+async fn one_time_for_all_in_an_older_state_is_where_each_parent_goes_on() {
+    let server = MockServer::serve(answer).await;
+    let state = |at| {
+        json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "orders"},
+        "stream_state": {"at": at}}}])
+    };
+    let source = shops_and_orders(true);
+    let old = state("2024-01-10T00:00:00Z");
+    let ran = source.read_from(&server.url(), &old).await.succeeded();
+    assert_eq!(ids(&ran, "orders"), [42, 43, 50, 51, 52, 53, 54]);
+    let last = states(&ran, "orders").pop().unwrap();
+    assert_eq!(saved(&last)[5].1, "2024-01-14T00:00:00Z");
+}
+
+#[tokio::test]
+async fn parents_that_were_done_when_another_failed_keep_their_state() {
+    let server = MockServer::serve(|request| match request.path.as_str() {
+        "/shops/shop%204/orders" => Reply::error(400, "no"),
+        _ => answer(request),
+    })
+    .await;
+    let ran = shops_and_orders(true)
+        .read_from(&server.url(), &json!([]))
+        .await;
+    assert_eq!(ran.exit, Exit::Failure);
+    let last = states(&ran, "orders").pop().unwrap();
+    let shops: Vec<i64> = saved(&last).into_iter().map(|(shop, _)| shop).collect();
+    assert_eq!(shops, [0, 1, 2, 3]);
+    let whole = MockServer::serve(answer).await;
+    let resumed = shops_and_orders(true)
+        .read_from(&whole.url(), &last)
+        .await
+        .succeeded();
+    assert_eq!(
+        ids(&resumed, "orders"),
+        [10, 21, 32, 40, 41, 42, 43, 50, 51, 52, 53, 54]
+    );
+}
+
+/// `a` has so many records; each has one `b`, and that one `c`.
+fn three_generations() -> TestSource {
+    TestSource::new(|api| {
+        let a = api.stream("a", "/a");
+        let b = api.stream("b", "/a/{a}/b").for_each(&a, [("a", "id")]);
+        let c = api
+            .stream("c", "/a/{a}/b/{b}/c")
+            .for_each(&b, [("b", "id")]);
+        Ok(vec![c])
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_many_slices_of_a_parent_are_read_at_a_time_as_the_source_allows() {
+    for at_once in [1, 4] {
+        let meeting = Arc::new(Barrier::new(at_once));
+        let server = MockServer::serve(move |request| {
+            if request.path == "/a" {
+                return Reply::json(&json!(
+                    (0..8).map(|id| json!({"id": id})).collect::<Vec<_>>()
+                ));
+            }
+            // None goes on before all that may be in flight are. No record: no request but these.
+            Reply::json(&json!([])).meet(&meeting)
+        })
+        .await;
+        let source = three_generations().concurrency(at_once).impatient();
+        source.read(&server.url()).await.succeeded();
+        assert_eq!(server.requests().len(), 9);
+        assert_eq!(server.most_in_flight(), at_once);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn children_are_read_while_their_parents_still_are() {
+    let meeting = Arc::new(Barrier::new(2));
+    let server = MockServer::serve(move |request| match request.path.as_str() {
+        "/a" => Reply::json(&json!([{"id": 1}, {"id": 2}])),
+        // The second page of the parent comes only together with the child of the first.
+        "/a/1/b" => Reply::json(&json!([{"id": 1}])),
+        "/a/2/b" => Reply::json(&json!([{"id": 2}])).meet(&meeting),
+        "/a/1/b/1/c" => Reply::json(&json!([{"id": 11}])).meet(&meeting),
+        _ => Reply::json(&json!([{"id": 22}])),
+    })
+    .await;
+    let source = three_generations().concurrency(1).impatient();
+    let ran = source.read(&server.url()).await.succeeded();
+    assert_eq!(ids(&ran, "c"), [11, 22]);
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What the server sends back, well or badly.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Barrier;
 
 /// An answer.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct Reply {
     body: Vec<u8>,
     how: How,
     delay: Duration,
+    meeting: Option<Arc<Barrier>>,
 }
 
 /// How the body is sent.
@@ -42,6 +45,7 @@ impl Reply {
             body: body.into(),
             how: How::Whole,
             delay: Duration::ZERO,
+            meeting: None,
         }
     }
 
@@ -81,6 +85,12 @@ impl Reply {
     /// Waits before it answers.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Waits until as many replies wait at `meeting` as it takes: proof that so many requests are in flight at once.
+    pub fn meet(mut self, meeting: &Arc<Barrier>) -> Self {
+        self.meeting = Some(Arc::clone(meeting));
         self
     }
 
@@ -128,6 +138,9 @@ impl Reply {
     /// Sends it; true if the connection can be used again.
     pub(super) async fn send(&self, out: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
         tokio::time::sleep(self.delay).await;
+        if let Some(meeting) = &self.meeting {
+            meeting.wait().await;
+        }
         match self.how {
             How::Hang => {
                 // The other side closes: until then nothing comes, and nothing is sent.
