@@ -2,6 +2,11 @@
 //!
 //! Each bench runs our path and a reference in turns within one process, so that both see the same
 //! machine, and prints the ratios of medians. `scripts/bench` runs all of them.
+//! What has to be a process of its own runs as [`process`].
+
+pub mod api;
+pub mod low_code;
+pub mod process;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cdk_benches::Order;
+use cdk_benches::api::PAGE;
+use cdk_benches::process::AnyResult;
 use cdk_core::entrypoint::{self, Connector, Exit, Invocation};
 use cdk_core::{BoxedStream, Context, ReadSettings, Result, Source, Stream};
 use cdk_http::budget::{Budget, Policy};
@@ -14,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{AnyResult, IN_FLIGHT, PAGE, report_peak};
+use crate::IN_FLIGHT;
 
 /// Downloads the pages one after the other and throws them away, with a client as our transport makes it.
 pub(crate) fn bare(url: &str, records: u64) -> AnyResult<()> {
@@ -30,7 +32,7 @@ pub(crate) fn bare(url: &str, records: u64) -> AnyResult<()> {
         }
         AnyResult::Ok(())
     })?;
-    Ok(report_peak()?)
+    Ok(())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -148,7 +150,6 @@ pub(crate) fn stream(kind: &str, url: &str, amount: u64) -> AnyResult<()> {
         Connector::Source(Arc::new(Api)),
         invocation,
     ));
-    report_peak()?;
     if exit == Exit::Success {
         Ok(())
     } else {

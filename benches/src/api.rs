@@ -1,16 +1,22 @@
-//! A server whose answers are ready before they are asked for.
+//! An API whose answers are ready before they are asked for, in a process of its own.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader as BlockingReader, Read, Write};
 use std::net::TcpStream as BlockingStream;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cdk_benches::{orders, print};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{AnyResult, LATENCY, PAGE};
+use crate::process::{AnyResult, own};
+use crate::{orders, print};
+
+/// Records on a page.
+pub const PAGE: u64 = 1000;
+/// How long `/slow` takes.
+pub const LATENCY: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 struct Counts {
@@ -23,11 +29,12 @@ struct Counts {
 struct Api {
     /// Whole answers: head and page.
     pages: Vec<Vec<u8>>,
+    empty: Vec<u8>,
     counts: Mutex<Counts>,
 }
 
 /// Serves until it is killed; prints its URL first.
-pub(crate) fn run() -> AnyResult<()> {
+pub fn serve() -> AnyResult<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -36,6 +43,7 @@ pub(crate) fn run() -> AnyResult<()> {
         print(&format!("http://{}", listener.local_addr()?));
         let api = Arc::new(Api {
             pages: pages(),
+            empty: answer("{\"data\":[]}"),
             counts: Mutex::default(),
         });
         loop {
@@ -43,7 +51,7 @@ pub(crate) fn run() -> AnyResult<()> {
             socket.set_nodelay(true)?;
             // A client that hangs up is no failure.
             let api = Arc::clone(&api);
-            tokio::spawn(async move { drop(serve(socket, &api).await) });
+            tokio::spawn(async move { drop(converse(socket, &api).await) });
         }
     })
 }
@@ -66,7 +74,7 @@ fn answer(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-async fn serve(socket: TcpStream, api: &Api) -> std::io::Result<()> {
+async fn converse(socket: TcpStream, api: &Api) -> std::io::Result<()> {
     let (read, mut write) = socket.into_split();
     let mut read = BufReader::new(read);
     let mut line = String::new();
@@ -88,8 +96,15 @@ async fn serve(socket: TcpStream, api: &Api) -> std::io::Result<()> {
         };
         match path {
             "/records" => {
-                let page = (number("offset") / PAGE) as usize % api.pages.len();
-                write.write_all(&api.pages[page]).await?;
+                let (offset, total) = (number("offset"), number("total"));
+                let page = (offset / PAGE) as usize % api.pages.len();
+                let is_over = total > 0 && offset >= total;
+                let page = if is_over {
+                    &api.empty
+                } else {
+                    &api.pages[page]
+                };
+                write.write_all(page).await?;
             }
             "/slow" => {
                 api.enter();
@@ -174,14 +189,47 @@ fn ask(url: &str, path: &str) -> AnyResult<String> {
         .to_owned())
 }
 
-/// Forgets what was counted.
-pub(crate) fn reset(url: &str) -> AnyResult<()> {
-    ask(url, "/reset").map(drop)
+/// The API's process; it ends with this one.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    url: String,
 }
 
-/// The most requests in flight, and the most within a second.
-pub(crate) fn counts(url: &str) -> AnyResult<(u64, u64)> {
-    let text = ask(url, "/counts")?;
-    let (most, densest) = text.split_once(' ').ok_or("no counts")?;
-    Ok((most.parse()?, densest.trim().parse()?))
+impl Server {
+    /// Runs this program again with the argument `serve`, which has to call [`serve`].
+    pub fn start() -> AnyResult<Self> {
+        let mut command = own(&["serve"])?;
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or("the server has no stdout")?;
+        let mut url = String::new();
+        BlockingReader::new(stdout).read_line(&mut url)?;
+        let url = url.trim().to_owned();
+        Ok(Self { child, url })
+    }
+
+    /// Where it listens, as `http://host:port`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Forgets what was counted.
+    pub fn reset(&self) -> AnyResult<()> {
+        ask(&self.url, "/reset").map(drop)
+    }
+
+    /// The most requests in flight, and the most within a second.
+    pub fn counts(&self) -> AnyResult<(u64, u64)> {
+        let text = ask(&self.url, "/counts")?;
+        let (most, densest) = text.split_once(' ').ok_or("no counts")?;
+        Ok((most.parse()?, densest.trim().parse()?))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its end is all that is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
