@@ -106,6 +106,18 @@ async fn converse(socket: TcpStream, api: &Api) -> std::io::Result<()> {
                 };
                 write.write_all(page).await?;
             }
+            "/parents" => {
+                let (offset, total) = (number("offset"), number("total"));
+                let ids = offset..total.min(offset + PAGE);
+                let parents: Vec<String> = ids.map(of_parent).collect();
+                write
+                    .write_all(&answer(&format!("[{}]", parents.join(","))))
+                    .await?;
+            }
+            "/children" => {
+                let child = of_parent(number("parent"));
+                write.write_all(&answer(&format!("[{child}]"))).await?;
+            }
             "/slow" => {
                 api.enter();
                 tokio::time::sleep(LATENCY).await;
@@ -126,6 +138,12 @@ async fn converse(socket: TcpStream, api: &Api) -> std::io::Result<()> {
             _ => long(&mut write, &api.pages[0], number("bytes")).await?,
         }
     }
+}
+
+/// A parent, or its one child.
+fn of_parent(id: u64) -> String {
+    let (month, day) = (id % 12 + 1, id % 28 + 1);
+    format!("{{\"id\":{id},\"updated_at\":\"2026-{month:02}-{day:02}T00:00:00Z\"}}")
 }
 
 /// One array of about so many bytes, as a chunked body.

@@ -27,12 +27,19 @@ pub struct LowCode(TempDir);
 impl LowCode {
     /// A manifest that reads so many records of the API at `url`.
     pub fn new(url: &str, records: u64, kind: Kind) -> AnyResult<Self> {
+        let mut stream = orders(url, records);
+        kind.change(&mut stream);
+        Self::of(&stream, kind != Kind::Plain)
+    }
+
+    /// A manifest of one stream, which is read incrementally or in full.
+    pub fn of(stream: &Value, is_incremental: bool) -> AnyResult<Self> {
         let dir = tempfile::tempdir()?;
-        let has_cursor = kind != Kind::Plain;
+        let name = &stream["name"];
         for (file, value) in [
-            ("manifest.yaml", manifest(url, records, kind)),
+            ("manifest.yaml", manifest(stream)),
             ("config.json", json!({})),
-            ("catalog.json", catalog(has_cursor)),
+            ("catalog.json", catalog(name, is_incremental)),
         ] {
             std::fs::write(dir.path().join(file), value.to_string())?;
         }
@@ -59,73 +66,105 @@ pub fn python_cdk() -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
-fn manifest(url: &str, records: u64, kind: Kind) -> Value {
-    let pages = json!({
-        "type": "DefaultPaginator",
-        "page_token_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "offset"},
-        "page_size_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "limit"},
-        "pagination_strategy": {"type": "OffsetIncrement", "page_size": PAGE},
-    });
-    let mut selector = json!({
-        "type": "RecordSelector",
-        "extractor": {"type": "DpathExtractor", "field_path": ["data"]},
-    });
-    if kind == Kind::Changed {
-        selector["record_filter"] =
-            json!({"type": "RecordFilter", "condition": "{{ record['status'] != 'returned' }}"});
+impl Kind {
+    fn change(self, stream: &mut Value) {
+        if self != Self::Plain {
+            stream["incremental_sync"] = cursor();
+        }
+        if self == Self::Changed {
+            stream["retriever"]["record_selector"]["record_filter"] = json!({"type": "RecordFilter", "condition": "{{ record['status'] != 'returned' }}"});
+            stream["transformations"] = json!([
+                {"type": "AddFields", "fields": [
+                    {"path": ["contact"], "value": "{{ record['customer'] }} <{{ record['email'] }}>"},
+                    {"path": ["origin"], "value": "bench"},
+                ]},
+                {"type": "RemoveFields", "field_pointers": [["remark"]]},
+            ]);
+        }
     }
-    let mut stream = json!({
+}
+
+/// A cursor on the field `updated_at`, with one window.
+pub fn cursor() -> Value {
+    let format = "%Y-%m-%dT%H:%M:%SZ";
+    let moment = |datetime: &str| json!({"type": "MinMaxDatetime", "datetime": datetime, "datetime_format": format});
+    json!({
+        "type": "DatetimeBasedCursor",
+        "cursor_field": "updated_at",
+        "datetime_format": format,
+        "start_datetime": moment("2026-01-01T00:00:00Z"),
+        "end_datetime": moment("2026-12-31T23:59:59Z"),
+    })
+}
+
+/// The stream of the API's orders.
+fn orders(url: &str, records: u64) -> Value {
+    let mut stream = stream("orders", url, "/records", &["data"]);
+    stream["retriever"]["requester"]["request_parameters"] = json!({"total": records.to_string()});
+    stream["retriever"]["paginator"] = pages();
+    stream
+}
+
+/// A stream that reads `path` with one request, and takes records from `field_path` of the answer.
+pub fn stream(name: &str, url: &str, path: &str, field_path: &[&str]) -> Value {
+    json!({
         "type": "DeclarativeStream",
-        "name": "orders",
+        "name": name,
         "primary_key": ["id"],
         "retriever": {
             "type": "SimpleRetriever",
-            "requester": {
-                "type": "HttpRequester",
-                "url_base": url,
-                "path": "/records",
-                "http_method": "GET",
-                "request_parameters": {"total": records.to_string()},
+            "requester": {"type": "HttpRequester", "url_base": url, "path": path, "http_method": "GET"},
+            "record_selector": {
+                "type": "RecordSelector",
+                "extractor": {"type": "DpathExtractor", "field_path": field_path},
             },
-            "record_selector": selector,
-            "paginator": pages,
         },
         "schema_loader": {"type": "InlineSchemaLoader", "schema": schema()},
-    });
-    if kind != Kind::Plain {
-        let format = "%Y-%m-%dT%H:%M:%SZ";
-        let moment = |datetime: &str| json!({"type": "MinMaxDatetime", "datetime": datetime, "datetime_format": format});
-        stream["incremental_sync"] = json!({
-            "type": "DatetimeBasedCursor",
-            "cursor_field": "updated_at",
-            "datetime_format": format,
-            "start_datetime": moment("2026-01-01T00:00:00Z"),
-            "end_datetime": moment("2026-12-31T23:59:59Z"),
-        });
-    }
-    if kind == Kind::Changed {
-        stream["transformations"] = json!([
-            {"type": "AddFields", "fields": [
-                {"path": ["contact"], "value": "{{ record['customer'] }} <{{ record['email'] }}>"},
-                {"path": ["origin"], "value": "bench"},
-            ]},
-            {"type": "RemoveFields", "field_pointers": [["remark"]]},
-        ]);
-    }
+    })
+}
+
+/// Pages by offset and limit.
+pub fn pages() -> Value {
+    let option = |name: &str| json!({"type": "RequestOption", "inject_into": "request_parameter", "field_name": name});
+    json!({
+        "type": "DefaultPaginator",
+        "page_token_option": option("offset"),
+        "page_size_option": option("limit"),
+        "pagination_strategy": {"type": "OffsetIncrement", "page_size": PAGE},
+    })
+}
+
+fn manifest(stream: &Value) -> Value {
     json!({
         "version": "6.0.0",
         "type": "DeclarativeSource",
-        "check": {"type": "CheckStream", "stream_names": ["orders"]},
+        "check": {"type": "CheckStream", "stream_names": [stream["name"]]},
         "streams": [stream],
         "spec": {"type": "Spec", "connection_specification": {"type": "object", "properties": {}}},
     })
 }
 
+/// Of an [`Order`](crate::Order), without references: a manifest has its own.
 fn schema() -> Value {
-    schemars::schema_for!(crate::Order).to_value()
+    let types = [
+        ("integer", "id lines"),
+        (
+            "string",
+            "reference customer email status updated_at remark",
+        ),
+        ("number", "total"),
+        ("boolean", "is_gift"),
+        ("array", "labels"),
+        ("object", "address"),
+    ];
+    let fields = types.iter().flat_map(|(kind, names)| {
+        let names = names.split(' ');
+        names.map(move |name| (name.to_owned(), json!({"type": ["null", kind]})))
+    });
+    json!({"type": "object", "properties": fields.collect::<serde_json::Map<_, _>>()})
 }
 
-fn catalog(is_incremental: bool) -> Value {
+fn catalog(name: &Value, is_incremental: bool) -> Value {
     let mode = if is_incremental {
         "incremental"
     } else {
@@ -133,7 +172,7 @@ fn catalog(is_incremental: bool) -> Value {
     };
     json!({"streams": [{
         "stream": {
-            "name": "orders",
+            "name": name,
             "json_schema": schema(),
             "supported_sync_modes": ["full_refresh", "incremental"],
         },
