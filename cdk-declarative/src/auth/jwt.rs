@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
 use cdk_core::{ConnectorError, Result};
-use jsonwebtoken::{Algorithm, EncodingKey};
+use cdk_http::auth::SigningKey;
 use serde_json::{Map, Value};
 
 use super::inject;
@@ -20,8 +20,8 @@ const RESERVED_CLAIMS: [&str; 6] = ["iss", "sub", "aud", "iat", "exp", "nbf"];
 pub(crate) struct Jwt {
     place: String,
     secret: Template,
-    algorithm: Algorithm,
-    algorithm_name: String,
+    algorithm: String,
+    passphrase: Option<Template>,
     encodes_secret: Option<Condition>,
     duration: i64,
     prefix: Option<Template>,
@@ -35,20 +35,8 @@ pub(crate) struct Jwt {
 impl Jwt {
     pub(super) fn build(component: &Component<'_>) -> Result<Self> {
         let algorithm_name = component.need_text("algorithm")?;
-        let algorithm = algorithm_name.parse().map_err(|_| {
-            component.error(format!(
-                "the algorithm `{algorithm_name}` can't be signed with. Use HS256, HS384, HS512, RS256, RS384, RS512, \
-                 PS256, PS384, PS512, ES256, ES384 or EdDSA."
-            ))
-        })?;
-        if component
-            .text("passphrase")?
-            .is_some_and(|text| !text.is_empty())
-        {
-            return Err(component.error(
-                "keys that a passphrase protects are not supported. Give the key without one.",
-            ));
-        }
+        SigningKey::check_algorithm(algorithm_name)
+            .map_err(|error| component.error(error.message()))?;
         let headers = component.child("jwt_headers")?;
         let claims = component.child("jwt_payload")?;
         let of = |part: &Option<Component<'_>>, key: &str| {
@@ -64,8 +52,8 @@ impl Jwt {
         Ok(Self {
             place: component.path().to_owned(),
             secret: Template::new(component.need_text("secret_key")?, component)?,
-            algorithm,
-            algorithm_name: algorithm_name.to_owned(),
+            algorithm: algorithm_name.to_owned(),
+            passphrase: of(&Some(component.clone()), "passphrase")?,
             encodes_secret: Condition::optional(component, "base64_encode_secret_key")?,
             duration: component
                 .get("token_duration")
@@ -98,8 +86,8 @@ impl Jwt {
         let claims = self.payload(&scope)?;
         let message = format!("{}.{}", encode(&header), encode(&claims));
         let key = self.key(&scope)?;
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, self.algorithm);
-        let signature = signature.map_err(|error| self.unusable(&error))?;
+        let signature = key.sign(message.as_bytes());
+        let signature = signature.map_err(|error| self.placed(error))?;
         let token = format!("{message}.{signature}");
         let prefix = self
             .prefix
@@ -115,7 +103,7 @@ impl Jwt {
     fn header(&self, scope: &Scope<'_>) -> Result<Map<String, Value>> {
         let mut header = Map::new();
         header.insert("typ".to_owned(), "JWT".into());
-        header.insert("alg".to_owned(), self.algorithm_name.clone().into());
+        header.insert("alg".to_owned(), self.algorithm.clone().into());
         self.add(&mut header, &self.more_headers, &RESERVED_HEADERS, scope)?;
         for (name, value) in ["kid", "typ", "cty"].iter().zip(&self.headers) {
             if let Some(value) = value {
@@ -162,7 +150,7 @@ impl Jwt {
         Ok(())
     }
 
-    fn key(&self, scope: &Scope<'_>) -> Result<EncodingKey> {
+    fn key(&self, scope: &Scope<'_>) -> Result<SigningKey> {
         let secret = self.secret.text(scope)?;
         let encodes = match &self.encodes_secret {
             Some(condition) => condition.holds(scope)?,
@@ -173,24 +161,15 @@ impl Jwt {
         } else {
             secret
         };
-        let pem = secret.as_bytes();
-        let key = match self.algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-                return Ok(EncodingKey::from_secret(pem));
-            }
-            Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem),
-            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem),
-            _ => EncodingKey::from_rsa_pem(pem),
-        };
-        key.map_err(|error| self.unusable(&error))
+        let passphrase = self.passphrase.as_ref().map(|text| text.text(scope));
+        let passphrase = passphrase.transpose()?.filter(|text| !text.is_empty());
+        SigningKey::new(&self.algorithm, &secret, passphrase.as_deref())
+            .map_err(|error| self.placed(error))
     }
 
-    fn unusable(&self, error: &jsonwebtoken::errors::Error) -> ConnectorError {
-        ConnectorError::system(format!(
-            "JwtAuthenticator at `{}`: the key can't sign with {}. Check the private key in the config.",
-            self.place, self.algorithm_name
-        ))
-        .with_internal(error.to_string())
+    fn placed(&self, error: ConnectorError) -> ConnectorError {
+        let text = format!("JwtAuthenticator at `{}`: {}", self.place, error.message());
+        ConnectorError::config(text).caused_by(error)
     }
 }
 

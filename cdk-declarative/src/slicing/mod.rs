@@ -8,6 +8,7 @@ mod migration;
 mod min_max;
 mod partitioned;
 mod point;
+mod positions;
 mod router;
 mod whole;
 

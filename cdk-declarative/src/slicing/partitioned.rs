@@ -7,11 +7,11 @@ use std::time::Duration;
 use cdk_core::{ConnectorError, Result};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::datetime::{Progress, Windows};
+use super::positions::Positions;
 use super::router::{Routed, Router};
 use crate::feed::{Out, feed};
 use crate::host::Host;
@@ -20,8 +20,6 @@ use crate::time::Span;
 
 /// With more partitions than this, one position for all takes over.
 const GLOBAL_LIMIT: usize = 10_000;
-/// Positions kept in memory.
-const KEPT_LIMIT: usize = 25_000;
 
 pub(super) struct Partitioned {
     windows: Arc<Windows>,
@@ -36,8 +34,7 @@ type ParentState = Option<Arc<Map<String, Value>>>;
 
 struct Inner {
     is_global: bool,
-    /// By partition, oldest first.
-    positions: IndexMap<String, Progress>,
+    positions: Positions,
     /// Partitions that are being read.
     open: HashMap<String, Open>,
     /// Numbers of those.
@@ -75,7 +72,7 @@ impl Partitioned {
     ) -> Result<Self> {
         let mut inner = Inner {
             is_global,
-            positions: IndexMap::new(),
+            positions: Positions::default(),
             open: HashMap::new(),
             numbers: BTreeSet::new(),
             next_number: 0,
@@ -147,9 +144,9 @@ impl Partitioned {
             }
             return Ok(Vec::new());
         }
-        if !inner.positions.contains_key(&key) {
+        if !inner.positions.contains(&key) {
             let progress = inner.fresh(&self.windows, &self.name)?;
-            inner.positions.insert(key.clone(), progress);
+            inner.positions.insert(&key, progress);
             inner.count += 1;
         }
         let number = inner.next_number;
@@ -219,7 +216,7 @@ impl Inner {
                     continue;
                 };
                 let progress = Progress::new(windows, one.get("cursor"), name)?;
-                self.positions.insert(key(partition), progress);
+                self.positions.insert(&key(partition), progress);
                 self.count += 1;
             }
             if let Some(Value::Object(global)) = state.get("state") {
@@ -260,17 +257,13 @@ impl Inner {
             );
             self.is_global = true;
         }
-        while self.positions.len() >= KEPT_LIMIT {
-            let finished = self
-                .positions
-                .keys()
-                .position(|key| !self.open.contains_key(key));
-            if finished.is_none() {
-                tracing::warn!(
-                    "Stream {name} has too many partitions at once: the oldest position is dropped."
-                );
-            }
-            self.positions.shift_remove_index(finished.unwrap_or(0));
+        let Self {
+            positions, open, ..
+        } = self;
+        if !positions.make_room(|key| open.contains_key(key)) {
+            tracing::warn!(
+                "Stream {name} has too many partitions at once: the oldest position is dropped."
+            );
         }
     }
 

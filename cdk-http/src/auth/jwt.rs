@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use cdk_core::{ConnectorError, ErrorContext, Result, SecretString};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cdk_core::{ConnectorError, Result, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::auth::{Token, TokenSource};
+use crate::auth::{SigningKey, Token, TokenSource};
 use crate::client::HttpClient;
 
 /// Claims and header members that are set from other settings.
@@ -20,28 +19,34 @@ const RESERVED_CLAIMS: [&str; 6] = ["iss", "sub", "aud", "iat", "nbf", "exp"];
 /// [`OAuth::assertion`](crate::auth::OAuth::assertion) they are exchanged for access tokens.
 #[derive(Debug, Clone)]
 pub struct Jwt {
-    algorithm: Algorithm,
+    algorithm: String,
     key: SecretString,
+    passphrase: Option<SecretString>,
     lifetime: Duration,
     headers: Map<String, Value>,
     claims: Map<String, Value>,
 }
 
 impl Jwt {
-    /// Signs with `algorithm`: `HS256`, `HS384`, `HS512`, `RS256`…, `PS256`…, `ES256`, `ES384` or `EdDSA`. The key is
-    /// the secret itself for HS, PEM text for the others.
+    /// Signs with `algorithm`: `HS256`, `RS256`, `PS256`, `ES256` (each with its longer siblings), `ES256K` or `EdDSA`. The key
+    /// is one that [`SigningKey::new`] reads.
     pub fn try_new(algorithm: &str, key: SecretString) -> Result<Self> {
-        let parsed = algorithm.parse().config_error(format!(
-            "The algorithm `{algorithm}` can't sign tokens here. Known: HS256, HS384, HS512, RS256, RS384, RS512, \
-             PS256, PS384, PS512, ES256, ES384, EdDSA."
-        ))?;
+        SigningKey::check_algorithm(algorithm)?;
         Ok(Self {
-            algorithm: parsed,
+            algorithm: algorithm.to_owned(),
             key,
+            passphrase: None,
             lifetime: Duration::from_secs(1200),
             headers: Map::new(),
             claims: Map::new(),
         })
+    }
+
+    /// Sets what opens the key.
+    #[must_use]
+    pub fn passphrase(mut self, passphrase: SecretString) -> Self {
+        self.passphrase = Some(passphrase);
+        self
     }
 
     /// Signs what Google's token endpoint takes for a service account, whose key is the text of its JSON file.
@@ -120,34 +125,17 @@ impl Jwt {
             "exp".to_owned(),
             json!(now + self.lifetime.as_secs() as i64),
         );
-        const UNSIGNED: &str =
-            "The token could not be signed. Check that the key fits the algorithm.";
-        let mut header = json!({"typ": "JWT", "alg": format!("{:?}", self.algorithm)});
-        for (name, value) in &self.headers {
-            header[name] = value.clone();
-        }
-        let header: Header = serde_json::from_value(header).config_error(UNSIGNED)?;
-        let token = jsonwebtoken::encode(&header, &claims, &self.encoding_key()?);
-        token.config_error(UNSIGNED).map(SecretString::new)
-    }
-
-    fn encoding_key(&self) -> Result<EncodingKey> {
-        let key = self.key.expose();
-        // A key that was pasted into a one-line field.
-        let pem = key.replace("\\n", "\n");
-        let read = match self.algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-                return Ok(EncodingKey::from_secret(key.as_bytes()));
-            }
-            Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem.as_bytes()),
-            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
-            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        };
-        read.config_error(format!(
-            "The key that signs tokens can't be read: for {:?} it must be an unencrypted private key as PEM text \
-             (-----BEGIN PRIVATE KEY-----).",
-            self.algorithm
-        ))
+        let mut header = Map::new();
+        header.insert("typ".to_owned(), json!("JWT"));
+        header.insert("alg".to_owned(), json!(self.algorithm));
+        header.extend(self.headers.clone());
+        let part =
+            |part: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(part).to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let passphrase = self.passphrase.as_ref().map(SecretString::expose);
+        let key = SigningKey::new(&self.algorithm, self.key.expose(), passphrase)?;
+        let signature = key.sign(message.as_bytes())?;
+        Ok(SecretString::new(format!("{message}.{signature}")))
     }
 }
 
@@ -170,7 +158,7 @@ mod tests {
         let jwt = Jwt::try_new("HS256", SecretString::new("secret")).unwrap();
         let jwt = jwt.claim("iss", "me").unwrap().header("kid", "k1");
         let token = jwt.sign(1_700_000_000_000).unwrap();
-        let mut validation = jsonwebtoken::Validation::new(Algorithm::HS256);
+        let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
         validation.validate_exp = false;
         let key = jsonwebtoken::DecodingKey::from_secret(b"secret");
         let decoded = jsonwebtoken::decode::<Value>(token.expose(), &key, &validation).unwrap();
