@@ -12,7 +12,7 @@ use crate::python::{float_of_text, int_of_text, json_dumps};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Filter(&'static str);
 
-const NAMES: [&str; 54] = [
+const NAMES: [&str; 56] = [
     "abs",
     "attr",
     "base64binascii_decode",
@@ -27,6 +27,7 @@ const NAMES: [&str; 54] = [
     "dictsort",
     "e",
     "escape",
+    "filesizeformat",
     "first",
     "float",
     "format",
@@ -53,6 +54,7 @@ const NAMES: [&str; 54] = [
     "safe",
     "select",
     "selectattr",
+    "slice",
     "sort",
     "string",
     "sum",
@@ -68,6 +70,9 @@ const NAMES: [&str; 54] = [
     "pprint",
     "groupby",
 ];
+
+/// More parts than this are a mistake of the manifest.
+const MAX_SLICES: usize = 1 << 16;
 
 impl Filter {
     pub(crate) fn of(name: &str) -> Result<Self, String> {
@@ -106,6 +111,8 @@ pub(crate) fn apply<'a>(
         "sum" => sum(&value, &args),
         "reverse" => reverse(&value),
         "batch" => batch(&value, &args),
+        "slice" => slice(&value, &args),
+        "filesizeformat" => filesizeformat(&value, &args),
         "groupby" => groupby(&value, &args),
         "items" => match value.entries() {
             Some(entries) => Ok(Val::list(entries.into_iter().map(pair).collect())),
@@ -408,13 +415,70 @@ fn batch<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
         Ok(size) if size > 0 => size,
         _ => return other_fault("batch needs a size above 0"),
     };
+    let filler = args.get(1, "fill_with").filter(|filler| !filler.is_none());
     let items = value.items()?;
-    Ok(Val::list(
-        items
-            .chunks(size)
-            .map(|part| Val::list(part.to_vec()))
-            .collect(),
-    ))
+    let parts = items.chunks(size).map(|part| {
+        let mut part = part.to_vec();
+        if let Some(filler) = &filler {
+            part.resize(size, filler.clone());
+        }
+        Val::list(part)
+    });
+    Ok(Val::list(parts.collect()))
+}
+
+/// So many parts of about the same length, the longer ones first.
+fn slice<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
+    let count = args.need(0, "slices", "slice")?.as_int().unwrap_or(0);
+    let count = match usize::try_from(count) {
+        Ok(count @ 1..=MAX_SLICES) => count,
+        _ => return other_fault(format!("slice makes 1 to {MAX_SLICES} parts")),
+    };
+    let filler = args.get(1, "fill_with").filter(|filler| !filler.is_none());
+    let mut items = value.items()?.into_iter();
+    let (short, longer) = (items.len() / count, items.len() % count);
+    let parts = (0..count).map(|at| {
+        let length = short + usize::from(at < longer);
+        let mut part: Vec<_> = items.by_ref().take(length).collect();
+        if let Some(filler) = filler.clone().filter(|_| at >= longer) {
+            part.push(filler);
+        }
+        Val::list(part)
+    });
+    Ok(Val::list(parts.collect()))
+}
+
+/// `1.5 MB`, or `1.4 MiB` if `binary`.
+fn filesizeformat<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
+    let text = value.to_text();
+    let Some(bytes) = value.as_float().or_else(|| float_of_text(&text)) else {
+        return other_fault(format!("could not convert string to float: '{text}'"));
+    };
+    let (base, infix) = match args.get(0, "binary").is_some_and(|flag| flag.is_true()) {
+        true => (1024.0, "i"),
+        false => (1000.0, ""),
+    };
+    if bytes == 1.0 {
+        return Ok(Val::text("1 Byte"));
+    }
+    if bytes < base {
+        return Ok(Val::text(format!("{} Bytes", bytes.trunc())));
+    }
+    let prefixes = match infix {
+        "" => ["k", "M", "G", "T", "P", "E", "Z", "Y"],
+        _ => ["K", "M", "G", "T", "P", "E", "Z", "Y"],
+    };
+    let mut size = bytes / base;
+    let mut prefixes = prefixes.into_iter().peekable();
+    let mut prefix = "";
+    while let Some(next) = prefixes.next() {
+        prefix = next;
+        if size < base || prefixes.peek().is_none() {
+            break;
+        }
+        size /= base;
+    }
+    Ok(Val::text(format!("{size:.1} {prefix}{infix}B")))
 }
 
 fn groupby<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
