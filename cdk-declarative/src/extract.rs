@@ -13,6 +13,7 @@ use crate::decoder::{Decoder, Documents};
 use crate::dpath;
 use crate::raw_json::{self, Found, Item};
 use crate::record::Slices;
+use crate::requester::body::Body;
 use crate::template::{Scope, Template};
 
 /// Takes records out of a response.
@@ -98,11 +99,11 @@ impl Extractor {
     }
 
     /// The records in a response's body.
-    pub(crate) fn extract(&self, body: Bytes) -> Result<Extracted> {
+    pub(crate) fn extract(&self, body: &Body) -> Result<Extracted> {
         match self {
             Self::Path(extractor) => extractor.extract(body),
             Self::Custom(custom) => {
-                let records = custom.extract(body)?;
+                let records = custom.extract(body.whole()?)?;
                 Ok(Extracted::Trees(Box::new(records.into_iter().map(Ok))))
             }
         }
@@ -123,7 +124,7 @@ pub(crate) fn evaluated_path(
 }
 
 impl PathExtractor {
-    fn extract(&self, body: Bytes) -> Result<Extracted> {
+    fn extract(&self, body: &Body) -> Result<Extracted> {
         let documents = match self.decoder.decode(body)? {
             Documents::Text(text) => match self.slices(&text) {
                 Some(slices) => return Ok(Extracted::Slices(slices)),
@@ -352,7 +353,10 @@ mod tests {
     }
 
     fn records(extractor: &PathExtractor, body: &str) -> Vec<Value> {
-        match extractor.extract(Bytes::from(body.to_owned())).unwrap() {
+        match extractor
+            .extract(&Bytes::from(body.to_owned()).into())
+            .unwrap()
+        {
             Extracted::Slices(slices) => slices
                 .map(|slice| serde_json::from_str(slice.text()).unwrap())
                 .collect(),

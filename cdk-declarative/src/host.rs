@@ -7,17 +7,14 @@ use cdk_core::{Clock, ConnectorError, Context, Result};
 use cdk_http::budget::Budget;
 use cdk_http::cache::ResponseCache;
 use cdk_http::timer::Timer;
-use cdk_http::transport::TransportErrorKind;
 use cdk_http::{Request, Transport, TransportError};
 use serde_json::Value;
 
 use crate::custom::Registry;
+use crate::requester::body::Body;
 use crate::requester::response::PageResponse;
 use crate::template::Scope;
 use crate::test_read::{Limits, Recorder};
-
-/// A response longer than this is refused: it would not fit into memory beside others.
-const MAX_BODY_BYTES: usize = 512 << 20;
 
 /// Shared by all components of one run.
 pub(crate) struct Host {
@@ -137,13 +134,7 @@ impl Host {
         request: Request,
     ) -> std::result::Result<PageResponse, TransportError> {
         let mut response = self.transport.send(request).await?;
-        let body = response.bytes(MAX_BODY_BYTES).await?;
-        let body = body.map_err(|_| {
-            TransportError::new(
-                TransportErrorKind::Body,
-                format!("the answer is longer than {} MiB", MAX_BODY_BYTES >> 20),
-            )
-        })?;
+        let body = Body::receive(&mut response).await?;
         Ok(PageResponse {
             status: response.status,
             headers: response.headers,

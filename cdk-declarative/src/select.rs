@@ -119,7 +119,7 @@ impl Selector {
     /// Begins with a response.
     pub(crate) fn select(&self, response: &PageResponse) -> Result<Page> {
         let extracted = if response.is_ok() {
-            self.extractor.extract(response.body.clone())?
+            self.extractor.extract(&response.body)?
         } else {
             Extracted::Trees(Box::new(std::iter::empty()))
         };

@@ -46,7 +46,7 @@ impl Recorder {
             Ok(response) => json!({
                 "status": response.status.as_u16(),
                 "headers": response.headers(),
-                "body": body(&response.body),
+                "body": body(&response.body.head()),
             }),
             Err(error) => json!({ "error": error.to_string() }),
         };

@@ -10,6 +10,7 @@ use crate::component::Component;
 use crate::decoder::Decoder;
 use crate::extract::{Extracted, Extractor};
 use crate::host::Host;
+use crate::requester::body::Body;
 use crate::requester::{Requester, Sent};
 use crate::slice::{Additions, StreamSlice};
 use crate::template::{Template, python_text};
@@ -81,7 +82,7 @@ impl Uploader {
         let body = match &self.content {
             Some(content) => {
                 let record = response.json();
-                bytes::Bytes::from(self.extracted(content, &record)?)
+                Body::from(bytes::Bytes::from(self.extracted(content, &record)?))
             }
             None => response.body,
         };
@@ -93,8 +94,13 @@ impl Uploader {
                 .await
                 .transient_error(failed())?;
         }
-        tokio::fs::write(&path, &body)
+        let (mut reader, target) = (body.reader(), path.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            std::io::copy(&mut reader, &mut std::fs::File::create(target)?)
+        });
+        written
             .await
+            .system_error("A task that writes a file has ended.")?
             .transient_error(failed())?;
         Ok(json!({
             "staging_file_url": path.display().to_string(),
@@ -129,7 +135,7 @@ impl Uploader {
             ))
         };
         let body = bytes::Bytes::from(record.to_string());
-        match extractor.extract(body)? {
+        match extractor.extract(&body.into())? {
             Extracted::Slices(mut slices) => {
                 let slice = slices.next().ok_or_else(missing)?;
                 let value: Value = serde_json::from_str(slice.text())

@@ -291,7 +291,7 @@ impl OAuth {
                     format!("status {}", response.status.as_u16())
                 }
                 Ok(response) => {
-                    let answer = serde_json::from_slice(&response.body);
+                    let answer = serde_json::from_slice(&response.body.head());
                     if !response.is_ok() {
                         return Err(self.refused(response.status.as_u16(), answer.ok().as_ref()));
                     }

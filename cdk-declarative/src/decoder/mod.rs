@@ -1,40 +1,34 @@
 //! Decoders: what a response's bytes are, as documents that extractors look into.
 
-mod csv;
 mod json;
+mod stream;
 mod xml;
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cdk_core::{ConnectorError, ErrorContext, Result};
+use cdk_core::{ErrorContext, Result};
 use serde_json::Value;
 
 use crate::component::Component;
 use crate::custom::{CustomDecoder, Registry};
+use crate::requester::body::Body;
 
-pub(crate) use json::JsonItems;
+use stream::Streamed;
 
 /// How a response body is read.
 #[derive(Clone)]
 pub(crate) enum Decoder {
     /// One JSON document; a list stands for its items.
     Json,
-    /// One JSON document a line.
-    JsonLines { encoding: Encoding },
-    /// The items of one array inside a document.
-    JsonItems(JsonItems),
-    /// Each line is a record.
-    Lines,
-    /// A header row, then rows.
-    Csv(csv::CsvDecoder),
+    /// A format whose records are found one after the other, by its name in manifests.
+    Streamed(&'static str, Streamed),
     /// One XML document.
     Xml,
-    /// Compressed, or not if it turns out so.
+    /// Documents that are compressed, or not if it turns out so.
     Gzip(Box<Decoder>),
-    /// An archive of files.
+    /// An archive of documents.
     Zip(Box<Decoder>),
     /// A component of the embedding program.
     Custom(Arc<dyn CustomDecoder>),
@@ -59,18 +53,25 @@ impl Decoder {
         let Some(component) = component else {
             return Ok(Self::Json);
         };
-        let inner = |key| Self::build(component.child(key)?.as_ref(), registry).map(Box::new);
+        let inner = || Self::build(component.child("decoder")?.as_ref(), registry);
+        let streamed = |name| move |streamed| Self::Streamed(name, streamed);
         Ok(match component.kind() {
             "JsonDecoder" => Self::Json,
-            "JsonlDecoder" => Self::JsonLines {
-                encoding: Encoding::of(component)?,
-            },
-            "JsonItemsDecoder" => Self::JsonItems(JsonItems::build(component)?),
-            "IterableDecoder" => Self::Lines,
-            "CsvDecoder" => Self::Csv(csv::CsvDecoder::build(component)?),
+            "JsonlDecoder" => Streamed::json_lines(component).map(streamed("JsonlDecoder"))?,
+            "JsonItemsDecoder" => {
+                Streamed::json_items(component).map(streamed("JsonItemsDecoder"))?
+            }
+            "IterableDecoder" => Self::Streamed("IterableDecoder", Streamed::lines()),
+            "CsvDecoder" => Streamed::csv(component).map(streamed("CsvDecoder"))?,
             "XmlDecoder" => Self::Xml,
-            "GzipDecoder" => Self::Gzip(inner("decoder")?),
-            "ZipfileDecoder" => Self::Zip(inner("decoder")?),
+            "GzipDecoder" => match inner()? {
+                Self::Streamed(_, inner) => Self::Streamed("GzipDecoder", inner.gzip()),
+                inner => Self::Gzip(Box::new(inner)),
+            },
+            "ZipfileDecoder" => match inner()? {
+                Self::Streamed(_, inner) => Self::Streamed("ZipfileDecoder", inner.zip()),
+                inner => Self::Zip(Box::new(inner)),
+            },
             "CustomDecoder" => Self::Custom(registry.decoder(component)?),
             other => {
                 return Err(component.error(format!(
@@ -84,10 +85,7 @@ impl Decoder {
     fn name(&self) -> &'static str {
         match self {
             Self::Json => "JsonDecoder",
-            Self::JsonLines { .. } => "JsonlDecoder",
-            Self::JsonItems(_) => "JsonItemsDecoder",
-            Self::Lines => "IterableDecoder",
-            Self::Csv(_) => "CsvDecoder",
+            Self::Streamed(name, _) => name,
             Self::Xml => "XmlDecoder",
             Self::Gzip(_) => "GzipDecoder",
             Self::Zip(_) => "ZipfileDecoder",
@@ -105,25 +103,26 @@ impl Decoder {
     }
 
     /// Decodes a body.
-    pub(crate) fn decode(&self, body: Bytes) -> Result<Documents> {
+    pub(crate) fn decode(&self, body: &Body) -> Result<Documents> {
+        match self {
+            Self::Streamed(_, streamed) => Ok(Documents::each(streamed.records(body))),
+            whole => whole.decode_whole(body.whole()?),
+        }
+    }
+
+    fn decode_whole(&self, body: Bytes) -> Result<Documents> {
         Ok(match self {
             Self::Json => Documents::Text(body),
-            Self::JsonLines { encoding } => json::lines(body, encoding),
-            Self::JsonItems(items) => items.decode(&body)?,
-            Self::Lines => Documents::each(lines_of(body).map(|line| {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                Ok(serde_json::json!({ "record": line }))
-            })),
-            Self::Csv(decoder) => decoder.decode(&body)?,
+            Self::Streamed(_, streamed) => Documents::each(streamed.records(&body.into())),
             Self::Xml => Documents::each(std::iter::once(Ok(xml::decode(&body)))),
-            Self::Gzip(inner) => inner.decode(gunzip(body)?)?,
+            Self::Gzip(inner) => inner.decode_whole(gunzip(body)?)?,
             Self::Zip(inner) => unzip(inner, &body)?,
             Self::Custom(custom) => Documents::each(custom.decode(body)?.into_iter().map(Ok)),
         })
     }
 
     /// The first document, which is what pagination sees; `{}` when there is none.
-    pub(crate) fn first(&self, body: Bytes) -> Result<Value> {
+    pub(crate) fn first(&self, body: &Body) -> Result<Value> {
         match self.decode(body)? {
             // Whoever takes records out of the body tells of one that is no JSON.
             Documents::Text(text) => Ok(json::documents(&text, |_| {})
@@ -161,22 +160,6 @@ impl Documents {
     }
 }
 
-/// Lines without their ends.
-fn lines_of(body: Bytes) -> impl Iterator<Item = Bytes> + Send {
-    let mut rest = body;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = memchr::memchr(b'\n', &rest).map_or(rest.len(), |at| at + 1);
-        let mut line = rest.split_to(end);
-        while let Some(b'\n' | b'\r') = line.last() {
-            line.truncate(line.len() - 1);
-        }
-        Some(line)
-    })
-}
-
 fn gunzip(body: Bytes) -> Result<Bytes> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
@@ -200,38 +183,9 @@ fn unzip(inner: &Decoder, body: &Bytes) -> Result<Documents> {
         }
         let mut plain = Vec::new();
         file.read_to_end(&mut plain).system_error(broken)?;
-        all.push(inner.decode(Bytes::from(plain))?);
+        all.push(inner.decode_whole(Bytes::from(plain))?);
     }
     Ok(Documents::each(all.into_iter().flat_map(|documents| {
         documents.into_values("a ZipfileDecoder")
     })))
-}
-
-/// A text encoding by its Python name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Encoding(&'static encoding_rs::Encoding);
-
-impl Encoding {
-    pub(crate) fn of(component: &Component<'_>) -> Result<Self> {
-        let name = component.text("encoding")?.unwrap_or("utf-8");
-        let label = match name.to_ascii_lowercase().replace('_', "-").as_str() {
-            "utf-8-sig" | "utf8" => "utf-8".to_owned(),
-            "latin-1" | "latin1" => "iso-8859-1".to_owned(),
-            other => other.to_owned(),
-        };
-        let found = encoding_rs::Encoding::for_label(label.as_bytes());
-        let found = found.ok_or_else(|| {
-            component.error(format!("The encoding `{name}` is not known. Try utf-8."))
-        })?;
-        Ok(Self(found))
-    }
-
-    /// The text; bytes that do not fit become replacement characters.
-    pub(crate) fn text(self, bytes: &[u8]) -> Cow<'_, str> {
-        self.0.decode(bytes).0
-    }
-}
-
-pub(crate) fn wrong_shape(what: &str) -> ConnectorError {
-    ConnectorError::system(what)
 }

@@ -81,7 +81,7 @@ impl ResponseFilter {
         }
         Ok(self.contains.as_ref().is_some_and(|wanted| {
             !wanted.is_empty()
-                && api_message(&response.body).is_some_and(|said| said.contains(wanted))
+                && api_message(&response.body.head()).is_some_and(|said| said.contains(wanted))
         }))
     }
 

@@ -116,9 +116,10 @@ impl ErrorHandler {
             }
             Self::Custom(custom) => {
                 let response = outcome.as_ref().ok();
+                let body = response.map(|response| response.body.head());
                 let custom = custom.interpret(
                     response.map(|response| response.status.as_u16()),
-                    response.map(|response| response.body.as_ref()),
+                    body.as_deref(),
                 )?;
                 Ok(custom.unwrap_or_else(|| default_resolution(outcome)))
             }
@@ -237,7 +238,7 @@ fn failure_type(component: &Component<'_>) -> Result<Option<FailureType>> {
 pub(crate) fn failed(resolution: &Resolution, outcome: &Outcome, request: &str) -> ConnectorError {
     let what = match outcome {
         Ok(response) => {
-            let said = cdk_http::errors::api_message(&response.body);
+            let said = cdk_http::errors::api_message(&response.body.head());
             let said = said
                 .map(|said| format!(" The API says: {said}"))
                 .unwrap_or_default();

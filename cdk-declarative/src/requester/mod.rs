@@ -1,5 +1,6 @@
 //! Requesters: what a component asks for in, one answer out.
 
+pub(crate) mod body;
 pub(crate) mod budget;
 mod cookies;
 mod http;
@@ -111,7 +112,7 @@ fn answered(answer: crate::custom::CustomResponse) -> Result<PageResponse> {
             .map_err(|error| no_status().caused_by(error))?,
         headers: answer.headers,
         url: Url::parse(&answer.url).map_err(|error| no_url().caused_by(error))?,
-        body: answer.body,
+        body: answer.body.into(),
         asked_with: None,
     })
 }

@@ -8,6 +8,7 @@ use cdk_http::header::HeaderMap;
 use cdk_http::{StatusCode, Url};
 use serde_json::{Map, Value};
 
+use super::body::Body;
 use crate::decoder::Decoder;
 
 /// A response whose body is there.
@@ -16,7 +17,7 @@ pub(crate) struct PageResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) url: Url,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     /// The headers it was asked for with.
     pub(crate) asked_with: Option<Arc<Map<String, Value>>>,
 }
@@ -29,7 +30,7 @@ impl PageResponse {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             url,
-            body: Bytes::from(page.to_string()),
+            body: Bytes::from(page.to_string()).into(),
             asked_with: None,
         })
     }
@@ -41,12 +42,13 @@ impl PageResponse {
 
     /// The first document of the body.
     pub(crate) fn first_document(&self, decoder: &Decoder) -> Result<Value> {
-        decoder.first(self.body.clone())
+        decoder.first(&self.body)
     }
 
     /// The body as JSON, `{}` when it is none.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| Value::Object(Map::new()))
+        let json = self.body.json();
+        json.unwrap_or_else(|| Value::Object(Map::new()))
     }
 
     /// What templates of later requests see of it: its JSON, its headers, the headers of its request.

@@ -150,8 +150,8 @@ impl HttpRequester {
         let lost: Mutex<Option<TransportError>> = Mutex::new(None);
         let kept = self.host.cache.get_or_fetch(request, |request| async {
             match self.exchange_now(request).await? {
-                Ok(page) if page.status.as_u16() == 200 => Ok(CacheOutcome::Success(whole(page))),
-                Ok(page) => Ok(CacheOutcome::Ignored(whole(page))),
+                Ok(page) if page.status.as_u16() == 200 => whole(page).map(CacheOutcome::Success),
+                Ok(page) => whole(page).map(CacheOutcome::Ignored),
                 Err(error) => {
                     *lock(&lost) = Some(error);
                     Err(ConnectorError::transient("The request was not answered."))
@@ -177,7 +177,7 @@ impl HttpRequester {
             status: response.status,
             headers: response.headers,
             url: response.url,
-            body,
+            body: body.into(),
             asked_with: None,
         }))
     }
@@ -261,8 +261,9 @@ impl HttpRequester {
     }
 }
 
-fn whole(page: PageResponse) -> Response {
-    Response::new(page.status, page.headers, page.url, page.body)
+fn whole(page: PageResponse) -> Result<Response> {
+    let body = page.body.whole()?;
+    Ok(Response::new(page.status, page.headers, page.url, body))
 }
 
 fn lock(lost: &Mutex<Option<TransportError>>) -> std::sync::MutexGuard<'_, Option<TransportError>> {

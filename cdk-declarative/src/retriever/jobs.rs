@@ -430,7 +430,7 @@ fn answered(sent: Sent) -> Result<PageResponse> {
 }
 
 fn values(extractor: &Extractor, response: &PageResponse) -> Result<Vec<Value>> {
-    match extractor.extract(response.body.clone())? {
+    match extractor.extract(&response.body)? {
         Extracted::Trees(trees) => trees.collect(),
         Extracted::Slices(slices) => {
             let values = slices.map(|slice| {
