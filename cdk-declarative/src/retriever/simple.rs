@@ -106,7 +106,10 @@ impl SimpleRetriever {
         host: &Arc<Host>,
     ) -> Result<Self> {
         if component.kind() != "SimpleRetriever" {
-            return Err(component.error("a retriever here must be a SimpleRetriever."));
+            let kind = component.text("class_name")?.unwrap_or(component.kind());
+            return Err(component.error(format!(
+                "`{kind}` can't be used here: what retrieves components, schemas or properties must be a SimpleRetriever."
+            )));
         }
         let requester = component.need_child("requester")?;
         let decoder = Decoder::build(component.child("decoder")?.as_ref(), host.registry())?;

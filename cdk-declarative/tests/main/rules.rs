@@ -1,6 +1,9 @@
 //! Rules of the Python CDK that only a whole read shows.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cdk_core::entrypoint::Exit;
+use cdk_http::auth::SigningKey;
 use serde_json::{Value, json};
 
 use crate::api::{
@@ -204,4 +207,46 @@ async fn mappings_of_an_api_only_replace_what_the_template_has() {
     let (exit, messages) = read(of_manifest(&document.to_string(), no_parameters), &["a"]).await;
     assert_eq!(exit, Exit::Success, "{messages:?}");
     assert_eq!(records(&messages, "a").len(), 2);
+}
+
+/// The one record is the token that the request came with.
+fn echo(asked: &str) -> (u16, Value) {
+    let token = asked.split_once("token=").map(|(_, token)| token);
+    (200, json!({"data": [{ "token": token }]}))
+}
+
+#[tokio::test]
+async fn a_key_behind_a_passphrase_signs_sorted_headers_and_the_claims_of_the_moment() {
+    const OPEN: &str = include_str!("../../../cdk-http/src/auth/keys/es256.pem");
+    const LOCKED: &str = include_str!("../../../cdk-http/src/auth/keys/locked.pem");
+    let authenticator = json!({
+        "type": "JwtAuthenticator", "algorithm": "ES256", "secret_key": LOCKED,
+        "passphrase": "{{ 'open' ~ ' sesame' }}", "token_duration": 60,
+        "jwt_headers": {"type": "JwtHeaders", "kid": "k1"},
+        "additional_jwt_headers": {"zip": "DEF", "a": "b"},
+        "jwt_payload": {"type": "JwtPayload", "iss": "me"},
+        "request_option": {"type": "RequestOption", "inject_into": "request_parameter", "field_name": "token"}
+    });
+    let items = stream(
+        "items",
+        json!({"retriever": {"requester": {"authenticator": authenticator}}}),
+    );
+    let (exit, messages) = read(source(&[items], echo), &["items"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    let token = records(&messages, "items")[0]["token"].as_str().unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let part = |at: usize| {
+        let part = message.split('.').nth(at).unwrap();
+        String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    };
+    assert_eq!(
+        part(0),
+        r#"{"a":"b","alg":"ES256","kid":"k1","typ":"JWT","zip":"DEF"}"#
+    );
+    assert_eq!(
+        part(1),
+        r#"{"iss":"me","iat":1718452800,"exp":1718452860,"nbf":1718452800}"#
+    );
+    let key = SigningKey::new("ES256", OPEN, None).unwrap();
+    assert_eq!(signature, key.sign(message.as_bytes()).unwrap());
 }
