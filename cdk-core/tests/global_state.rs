@@ -1,6 +1,5 @@
 //! Streams that share one position: one reader, GLOBAL states, beside an ordinary stream.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use airbyte_protocol::{
@@ -148,7 +147,7 @@ fn logged(ran: &Ran) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn global_states_carry_all_streams_and_count_their_records_only() {
+async fn every_state_beside_a_feed_is_global_and_counts_all_streams() {
     let ran = read(Logged::new(fine), json!({}), &wanted(), None).await;
     assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
     for stream in ["left", "right", "other"] {
@@ -157,57 +156,56 @@ async fn global_states_carry_all_streams_and_count_their_records_only() {
     assert_eq!(logged(&ran), (0..20).collect::<Vec<_>>());
     assert_eq!(ran.records("other").len(), 10);
 
-    let (mut since, mut in_feed) = (HashMap::new(), 0.0);
-    let mut seen = Vec::new();
+    let (mut since, mut seen, mut others) = (0.0, Vec::new(), 0);
     for message in &ran.messages {
         match message {
-            AirbyteMessage::Record(record) if record.stream == "other" => {
-                *since.entry("other").or_insert(0.0) += 1.0;
-            }
             AirbyteMessage::Record(record) => {
-                in_feed += 1.0;
+                since += 1.0;
                 let row: Value = record.data.parse_as().unwrap();
-                seen.push(row["id"].as_u64().unwrap());
+                match record.stream == "other" {
+                    true => others += 1,
+                    false => seen.push(row["id"].as_u64().unwrap()),
+                }
             }
             AirbyteMessage::State(state) => {
                 let counted = state.source_stats.as_ref().unwrap().record_count.unwrap();
-                let Some(global) = &state.global else {
-                    assert_eq!(counted, since.remove("other").unwrap_or(0.0));
-                    continue;
-                };
-                assert_eq!(counted, std::mem::take(&mut in_feed), "{}", ran.text);
+                assert_eq!(counted, std::mem::take(&mut since), "{}", ran.text);
+                let global = state.global.as_ref().expect("a STREAM state is mixed in");
                 let names = global.stream_states.iter();
                 let names: Vec<_> = names.map(|state| &state.stream_descriptor.name).collect();
-                assert_eq!(names, ["left", "right"]);
-                assert!(
-                    (0..position(global)).all(|id| seen.contains(&id)),
-                    "{}",
-                    ran.text
-                );
+                assert_eq!(names, ["left", "other", "right"]);
+                let logged = global.shared_state.as_ref().map_or(0, |_| position(global));
+                assert!((0..logged).all(|id| seen.contains(&id)), "{}", ran.text);
+                assert!(counted_by_other(global) <= others, "{}", ran.text);
             }
             _ => {}
         }
     }
     let last = globals(&ran).into_iter().next_back().unwrap();
-    assert_eq!(position(last), 20);
+    assert_eq!((position(last), counted_by_other(last)), (20, 10));
     assert_eq!(
         last.stream_states[0].stream_state.as_ref().unwrap().get(),
         r#"{"seen":20}"#
     );
-    assert!(last.stream_states[1].stream_state.is_none());
+    assert!(last.stream_states[2].stream_state.is_none());
+}
+
+/// How far the ordinary stream's part of a state is.
+fn counted_by_other(global: &AirbyteGlobalState) -> u64 {
+    let state = global.stream_states[1].stream_state.as_ref();
+    state.map_or(0, |state| {
+        state.parse_as::<Value>().unwrap()["next"].as_u64().unwrap()
+    })
 }
 
 #[tokio::test]
-async fn resuming_from_any_global_state_yields_the_rest_of_the_log() {
+async fn resuming_from_any_state_yields_the_rest_of_the_log_and_of_the_ordinary_stream() {
     let first = read(Logged::new(fine), json!({}), &wanted(), None).await;
-    let states: Vec<_> = first
-        .states()
-        .into_iter()
-        .filter(|state| state.global.is_some())
-        .collect();
-    assert_eq!(states.len(), 7, "{}", first.text);
+    let states = first.states();
+    assert!(states.len() > 7, "{}", first.text);
     for state in states {
-        let start = position(state.global.as_ref().unwrap());
+        let global = state.global.as_ref().unwrap();
+        let start = global.shared_state.as_ref().map_or(0, |_| position(global));
         let ran = read(
             Logged::new(fine),
             json!({}),
@@ -217,9 +215,12 @@ async fn resuming_from_any_global_state_yields_the_rest_of_the_log() {
         .await;
         assert_eq!(ran.exit, Exit::Success);
         assert_eq!(logged(&ran), (start..20).collect::<Vec<_>>());
+        let others = ran.records("other").len() as u64;
+        assert_eq!(others, 10 - counted_by_other(global));
         // Parts that nobody replaced stay.
         let last = globals(&ran).into_iter().next_back().unwrap();
         assert!(last.stream_states[0].stream_state.is_some());
+        assert_eq!(counted_by_other(last), 10);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Streams that share one position, as in a database's change log: one reader, one GLOBAL state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +25,9 @@ pub trait GlobalFeed: Send + Sync + 'static {
     /// Reads until the feed has caught up with where the log stood at the start.
     ///
     /// `state` is the shared part and the state of each stream as last saved. Called once per run, in
-    /// parallel with the streams outside the feed. When it returns, all its streams are COMPLETE, or
-    /// INCOMPLETE after an error. Dropped at an await point when the run is aborted.
+    /// parallel with the streams outside the feed, whose states travel in the same GLOBAL state: a sync must not mix
+    /// kinds of states. When it returns, all its streams are COMPLETE, or INCOMPLETE after an error. Dropped at an
+    /// await point when the run is aborted.
     async fn read(
         &self,
         streams: &[ConfiguredAirbyteStream],
@@ -116,14 +117,14 @@ impl GlobalSink {
     }
 }
 
-/// The GLOBAL state of a feed: every message carries all of it.
+/// The GLOBAL state of a run with a feed: every message carries all of it, the streams outside the feed too.
 #[derive(Debug)]
 pub(crate) struct SharedState(Mutex<Parts>);
 
 #[derive(Debug)]
 struct Parts {
     shared: Option<RawJson>,
-    streams: Vec<(StreamDescriptor, Option<RawJson>)>,
+    streams: BTreeMap<StreamDescriptor, Option<RawJson>>,
     is_any_sent: bool,
 }
 
@@ -152,14 +153,7 @@ impl SharedState {
             parts.shared = shared;
         }
         for (descriptor, new) in streams {
-            match parts
-                .streams
-                .iter_mut()
-                .find(|(name, _)| *name == descriptor)
-            {
-                Some((_, old)) => *old = Some(new),
-                None => parts.streams.push((descriptor, Some(new))),
-            }
+            parts.streams.insert(descriptor, Some(new));
         }
         parts.send(context)
     }
@@ -177,8 +171,9 @@ impl SharedState {
 impl Parts {
     fn send(&mut self, context: &Context) -> Result<()> {
         self.is_any_sent = true;
-        let streams = self.streams.iter().cloned();
-        let streams = streams.map(|(name, state)| AirbyteStreamState::new(name, state));
+        let streams = self.streams.iter();
+        let streams =
+            streams.map(|(name, state)| AirbyteStreamState::new(name.clone(), state.clone()));
         let message = AirbyteStateMessage::global(self.shared.clone(), streams.collect());
         context.emit(AirbyteMessage::State(message))
     }

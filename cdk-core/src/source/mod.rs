@@ -72,8 +72,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// The reader of streams that share one position (a change log), by default none.
     ///
-    /// Called once at the start of `read`. Streams it names are read by it and not by [`Stream::read`];
-    /// their state is one GLOBAL message.
+    /// Called once at the start of `read`. Streams it names are read by it and not by [`Stream::read`]. When there is
+    /// one, all states are GLOBAL, those of the other streams too: a sync must not mix kinds of states.
     fn global_feed(
         &self,
         _config: &Self::Config,

@@ -45,6 +45,10 @@ pub(super) async fn run<S: Source>(
         .collect();
     let feed = source.global_feed(config, &args.catalog, context).await?;
     let in_feed = feed.as_ref().map(|feed| feed.streams()).unwrap_or_default();
+    // GLOBAL and STREAM states must not be mixed in one sync.
+    let shared = feed
+        .is_some()
+        .then(|| Arc::new(SharedState::new(&args.catalog.streams, &args.state)));
 
     let reader = Reader {
         context: context.clone(),
@@ -61,7 +65,7 @@ pub(super) async fn run<S: Source>(
         if in_feed.contains(&descriptor) {
             continue;
         }
-        let run = reader.run_of(&descriptor, None);
+        let run = reader.run_of(&descriptor, shared.clone());
         match choose(&by_name, configured, &mut seen) {
             Ok((stream, configured)) => {
                 let state = args.state.stream(&descriptor).cloned();
@@ -73,8 +77,8 @@ pub(super) async fn run<S: Source>(
             Err(error) => failures.extend(report(&run, Err(error))?),
         }
     }
-    if let Some(feed) = feed {
-        failures.extend(reader.read_feed(feed, args).await?);
+    if let (Some(feed), Some(shared)) = (feed, shared) {
+        failures.extend(reader.read_feed(feed, args, shared).await?);
     }
     while let Some(joined) = tasks.join_next().await {
         let reported = joined.unwrap_or_else(|error| Err(crashed("", &error)));
@@ -217,14 +221,18 @@ impl Reader {
         Ok(())
     }
 
-    async fn read_feed(&self, feed: Box<dyn GlobalFeed>, args: &ReadArgs) -> Result<Vec<Failure>> {
+    async fn read_feed(
+        &self,
+        feed: Box<dyn GlobalFeed>,
+        args: &ReadArgs,
+        state: Arc<SharedState>,
+    ) -> Result<Vec<Failure>> {
         let members = feed.streams();
         let streams = args.catalog.streams.iter();
         let streams: Vec<ConfiguredAirbyteStream> = streams
             .filter(|stream| members.contains(&stream.stream.descriptor()))
             .cloned()
             .collect();
-        let state = Arc::new(SharedState::new(&streams, &args.state));
         let runs: Vec<_> = streams
             .iter()
             .map(|stream| self.run_of(&stream.stream.descriptor(), Some(Arc::clone(&state))))

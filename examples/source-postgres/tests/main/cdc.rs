@@ -539,4 +539,13 @@ async fn full_refresh_works_beside_captured_streams() {
     let ran = db.read(&catalog, &no_state()).await.succeeded();
     assert_eq!(ran.data("bare"), [json!({"id": 1})]);
     assert_eq!(ran.records("things").len(), 1000);
+    // One sync has one kind of states, and any of them holds what all streams go on from.
+    assert!(ran.states().iter().all(|state| state.global.is_some()));
+    let next = db.read(&catalog, &states(&ran)).await.succeeded();
+    assert_eq!(
+        next.records("bare").len(),
+        0,
+        "the full refresh was complete"
+    );
+    assert_eq!(next.records("things").len(), 0);
 }
