@@ -139,17 +139,26 @@ fn slot<'a>(value: &'a mut Value, step: Step<'_>) -> Option<&'a mut Value> {
 
 /// Removes what a path leads to (all matches of globs); list items become null or go when last.
 pub(crate) fn remove(value: &mut Value, path: &[String]) {
+    remove_if(value, path, &mut |_| true);
+}
+
+/// Removes those of the values a path leads to that `may_remove` agrees to.
+pub(crate) fn remove_if(
+    value: &mut Value,
+    path: &[String],
+    may_remove: &mut impl FnMut(&Value) -> bool,
+) {
     let Some((step, rest)) = path.split_first() else {
         return;
     };
     if step == "**" {
         // Any number of steps, none included.
-        remove(value, rest);
+        remove_if(value, rest, may_remove);
         for key in matching_keys(value, step).iter().rev() {
             if let Some(child) = child_mut(value, key) {
-                remove(child, path);
+                remove_if(child, path, may_remove);
             }
-            if rest.is_empty() {
+            if rest.is_empty() && child_mut(value, key).is_some_and(|child| may_remove(child)) {
                 remove_key(value, key);
             }
         }
@@ -157,10 +166,13 @@ pub(crate) fn remove(value: &mut Value, path: &[String]) {
     }
     // Backwards, so that list items at the end go one after the other.
     for key in matching_keys(value, step).iter().rev() {
-        if rest.is_empty() {
+        let Some(child) = child_mut(value, key) else {
+            continue;
+        };
+        if !rest.is_empty() {
+            remove_if(child, rest, may_remove);
+        } else if may_remove(child) {
             remove_key(value, key);
-        } else if let Some(child) = child_mut(value, key) {
-            remove(child, rest);
         }
     }
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use cdk_core::{ConnectorError, Result};
+use cdk_core::{ConnectorError, ErrorContext, Result};
 use serde_json::{Map, Value};
 
+use crate::combined::{Combined, Found};
 use crate::component::Component;
 use crate::custom::{CustomExtractor, Registry};
 use crate::decoder::{Decoder, Documents};
 use crate::dpath;
-use crate::raw_json::{self, Found, Item};
+use crate::expand::Expander;
+use crate::raw_json::{self, Item};
 use crate::record::Slices;
 use crate::requester::body::Body;
 use crate::template::{Scope, Template};
@@ -21,6 +23,8 @@ use crate::template::{Scope, Template};
 pub(crate) enum Extractor {
     /// By a path.
     Path(PathExtractor),
+    /// By several extractors.
+    Combined(Arc<Combined>),
     /// A component of the embedding program.
     Custom(Arc<dyn CustomExtractor>),
 }
@@ -29,6 +33,7 @@ impl std::fmt::Debug for Extractor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Path(_) => "DpathExtractor",
+            Self::Combined(_) => "CombinedExtractor",
             Self::Custom(_) => "CustomRecordExtractor",
         })
     }
@@ -52,6 +57,21 @@ pub(crate) enum Extracted {
     Slices(Slices),
     /// Trees.
     Trees(Box<dyn Iterator<Item = Result<Value>> + Send>),
+    /// Trees, and places of records that are left out.
+    Found(Found),
+}
+
+impl Extracted {
+    /// The records as trees.
+    pub(crate) fn into_values(self) -> Box<dyn Iterator<Item = Result<Value>> + Send> {
+        match self {
+            Self::Slices(slices) => Box::new(slices.map(|slice| {
+                serde_json::from_str(slice.text()).system_error("An answer is not valid JSON.")
+            })),
+            Self::Trees(trees) => trees,
+            Self::Found(found) => Box::new(found.filter_map(Result::transpose)),
+        }
+    }
 }
 
 impl Extractor {
@@ -75,13 +95,17 @@ impl Extractor {
                     noted: Arc::default(),
                 }))
             }
+            "CombinedExtractor" => {
+                let combined = Combined::build(component, decoder, scope, registry)?;
+                Ok(Self::Combined(Arc::new(combined)))
+            }
             "CustomRecordExtractor" => Ok(Self::Custom(registry.extractor(component)?)),
-            // The rows of a file that was downloaded: the decoder does all there is to do.
+            // The rows of a file that was downloaded, whatever the decoder is.
             "ResponseToFileExtractor" => Ok(Self::Path(PathExtractor {
                 place: place(),
                 path: Vec::new(),
                 expander: None,
-                decoder: decoder.clone(),
+                decoder: Decoder::file(component.flag("preserve_na_values", false)?),
                 noted: Arc::default(),
             })),
             other => {
@@ -98,10 +122,16 @@ impl Extractor {
         self
     }
 
+    /// True when a page has records of several lists.
+    pub(crate) fn is_union(&self) -> bool {
+        matches!(self, Self::Combined(combined) if combined.is_union())
+    }
+
     /// The records in a response's body.
     pub(crate) fn extract(&self, body: &Body) -> Result<Extracted> {
         match self {
             Self::Path(extractor) => extractor.extract(body),
+            Self::Combined(combined) => combined.extract(body).map(Extracted::Found),
             Self::Custom(custom) => {
                 let records = custom.extract(body.whole()?)?;
                 Ok(Extracted::Trees(Box::new(records.into_iter().map(Ok))))
@@ -154,11 +184,11 @@ impl PathExtractor {
         }
         let document = raw_json::find(&text, &self.path, &self.noted).ok()?;
         let items = match document.found {
-            Found::Missing => Vec::new(),
-            Found::Items(items) if is_list => Self::of_list(&text, items)?,
-            Found::Items(items) => items,
-            Found::One(item) if is_falsy(&text[item.range.clone()]) => Vec::new(),
-            Found::One(item) => vec![item],
+            raw_json::Found::Missing => Vec::new(),
+            raw_json::Found::Items(items) if is_list => Self::of_list(&text, items)?,
+            raw_json::Found::Items(items) => items,
+            raw_json::Found::One(item) if is_falsy(&text[item.range.clone()]) => Vec::new(),
+            raw_json::Found::One(item) => vec![item],
         };
         let noted = Arc::clone(&self.noted);
         Some(Slices::new(text, items, document.spans, noted))
@@ -196,7 +226,6 @@ impl PathExtractor {
             Some(expander) => records
                 .into_iter()
                 .flat_map(|record| expander.expand(record))
-                .map(Ok)
                 .collect(),
         }
     }
@@ -248,60 +277,6 @@ fn is_falsy(text: &str) -> bool {
     }
 }
 
-/// Makes records of the items of a list inside a record.
-#[derive(Debug, Clone)]
-pub(crate) struct Expander {
-    path: Vec<String>,
-    keeps_original: bool,
-    emits_parent: bool,
-}
-
-impl Expander {
-    fn build(component: &Component<'_>, scope: &Scope<'_>) -> Result<Self> {
-        let emits_parent = match component.text("on_no_records")? {
-            None | Some("skip") => false,
-            Some("emit_parent") => true,
-            Some(other) => {
-                return Err(component.error(format!(
-                    "`on_no_records` must be `skip` or `emit_parent`, not `{other}`."
-                )));
-            }
-        };
-        Ok(Self {
-            path: evaluated_path(component, "expand_records_from_field", scope)?,
-            keeps_original: component.flag("remain_original_record", false)?,
-            emits_parent,
-        })
-    }
-
-    fn expand(&self, record: Value) -> Vec<Value> {
-        let lists: Vec<&Value> = if dpath::has_globs(&self.path) {
-            dpath::values(&record, &self.path)
-        } else {
-            dpath::get(&record, &self.path).into_iter().collect()
-        };
-        let items: Vec<Value> = lists
-            .into_iter()
-            .filter_map(Value::as_array)
-            .flatten()
-            .map(|item| self.with_original(item.clone(), &record))
-            .collect();
-        if items.is_empty() && self.emits_parent {
-            return vec![record];
-        }
-        items
-    }
-
-    fn with_original(&self, mut item: Value, record: &Value) -> Value {
-        if self.keeps_original
-            && let Value::Object(map) = &mut item
-        {
-            map.insert("original_record".to_owned(), record.clone());
-        }
-        item
-    }
-}
-
 /// A record has to be an object. `path` is the record selector's.
 pub(crate) fn object(record: Value, path: &str) -> Result<Map<String, Value>> {
     match record {
@@ -342,11 +317,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn extractor(path: &[&str], expander: Option<Expander>) -> PathExtractor {
+    fn extractor(path: &[&str]) -> PathExtractor {
         PathExtractor {
             place: Arc::from("a test"),
             path: path.iter().map(|step| (*step).to_owned()).collect(),
-            expander,
+            expander: None,
             decoder: Decoder::Json,
             noted: Arc::default(),
         }
@@ -360,7 +335,7 @@ mod tests {
             Extracted::Slices(slices) => slices
                 .map(|slice| serde_json::from_str(slice.text()).unwrap())
                 .collect(),
-            Extracted::Trees(trees) => trees.map(Result::unwrap).collect(),
+            other => other.into_values().map(Result::unwrap).collect(),
         }
     }
 
@@ -383,7 +358,7 @@ mod tests {
         ];
         for path in [vec![], vec!["a"], vec!["a", "0"]] {
             for body in bodies {
-                let fast = extractor(&path, None);
+                let fast = extractor(&path);
                 let slow: Vec<_> = Documents::Text(Bytes::from(body))
                     .into_values("a test")
                     .flat_map(|document| fast.of_document(document.unwrap()))
@@ -396,26 +371,8 @@ mod tests {
 
     #[test]
     fn a_star_takes_all_values_of_a_level() {
-        let star = extractor(&["items", "*", "x"], None);
+        let star = extractor(&["items", "*", "x"]);
         let body = r#"{"items":[{"x":1},{"y":2},{"x":[3]}]}"#;
         assert_eq!(records(&star, body), [json!(1), json!([3])]);
-    }
-
-    #[test]
-    fn expansion_makes_records_of_nested_items() {
-        let expander = Expander {
-            path: vec!["lines".into()],
-            keeps_original: true,
-            emits_parent: true,
-        };
-        let expanding = extractor(&["data"], Some(expander));
-        let body = r#"{"data":[{"id":1,"lines":[{"n":1}]},{"id":2}]}"#;
-        assert_eq!(
-            records(&expanding, body),
-            [
-                json!({"n": 1, "original_record": {"id": 1, "lines": [{"n": 1}]}}),
-                json!({"id": 2})
-            ]
-        );
     }
 }

@@ -3,12 +3,14 @@
 mod auth;
 mod build;
 mod check;
+mod combined;
 pub mod component;
 mod config_rules;
 pub mod custom;
 mod decoder;
 mod dpath;
 mod errors;
+mod expand;
 mod extract;
 mod feed;
 mod host;

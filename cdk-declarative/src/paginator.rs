@@ -133,6 +133,11 @@ impl Paginator {
         }
     }
 
+    /// True when the number of records is the place of the next page.
+    pub(crate) fn counts_records(&self) -> bool {
+        matches!(self, Self::Default(paginator) if matches!(paginator.strategy, Strategy::Offset(_)))
+    }
+
     /// True when a template looks at the last record of a page.
     pub(crate) fn wants_last_record(&self) -> bool {
         let Self::Default(paginator) = self else {

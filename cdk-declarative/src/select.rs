@@ -108,6 +108,11 @@ impl Selector {
         self
     }
 
+    /// True when a page has records of several lists, so that their number is no offset of any.
+    pub(crate) fn is_union(&self) -> bool {
+        self.extractor.is_union()
+    }
+
     /// True when records pass as they are.
     pub(crate) fn is_plain(&self) -> bool {
         self.filter.is_none()
@@ -347,6 +352,13 @@ impl Page {
         let next = match &mut self.extracted {
             Extracted::Slices(slices) => slices.next().map(Record::Slice),
             Extracted::Trees(trees) => trees.next().transpose()?.map(Record::Tree),
+            Extracted::Found(found) => loop {
+                match found.next().transpose()? {
+                    // An empty record that is left out.
+                    Some(None) => self.count += 1,
+                    next => break next.flatten().map(Record::Tree),
+                }
+            },
         };
         self.count += usize::from(next.is_some());
         Ok(next)

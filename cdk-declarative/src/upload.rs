@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::component::Component;
 use crate::decoder::Decoder;
-use crate::extract::{Extracted, Extractor};
+use crate::extract::Extractor;
 use crate::host::Host;
 use crate::requester::body::Body;
 use crate::requester::{Requester, Sent};
@@ -135,17 +135,8 @@ impl Uploader {
             ))
         };
         let body = bytes::Bytes::from(record.to_string());
-        match extractor.extract(&body.into())? {
-            Extracted::Slices(mut slices) => {
-                let slice = slices.next().ok_or_else(missing)?;
-                let value: Value = serde_json::from_str(slice.text())
-                    .system_error("A record is not valid JSON.")?;
-                Ok(python_text(&value))
-            }
-            Extracted::Trees(mut trees) => {
-                let value = trees.next().ok_or_else(missing)??;
-                Ok(python_text(&value))
-            }
-        }
+        let mut values = extractor.extract(&body.into())?.into_values();
+        let value = values.next().ok_or_else(missing)??;
+        Ok(python_text(&value))
     }
 }

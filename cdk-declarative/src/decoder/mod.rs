@@ -82,6 +82,12 @@ impl Decoder {
         })
     }
 
+    /// The rows of a CSV file, compressed or not. What pandas reads as missing is null; with `keeps_na` only empty cells
+    /// are.
+    pub(crate) fn file(keeps_na: bool) -> Self {
+        Self::Streamed("CsvDecoder", Streamed::file(keeps_na))
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Json => "JsonDecoder",

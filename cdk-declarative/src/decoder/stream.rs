@@ -15,6 +15,12 @@ use crate::requester::body::{Body, BodyReader};
 /// Bytes that are decoded at once.
 const PIECE: usize = 64 << 10;
 
+/// Cells that pandas takes for missing values.
+const NA: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
 /// A format whose records are found one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Streamed(Arc<dyn Decoder>);
@@ -54,6 +60,16 @@ impl Streamed {
         };
         let nulls = component.texts("set_values_to_none")?;
         encoded(component, Csv::new().delimiter(delimiter).nulls(nulls))
+    }
+
+    /// Rows below a header row, as pandas reads a file of them.
+    pub(super) fn file(keeps_na: bool) -> Self {
+        let nulls = match keeps_na {
+            true => &NA[..1],
+            false => &NA[..],
+        };
+        let csv = Csv::new().nulls(nulls.iter().copied());
+        Self(Arc::new(Decoded::by_header(csv))).gzip()
     }
 
     /// Compressed, or not if it turns out so.
@@ -172,6 +188,26 @@ mod tests {
         let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         writer.write_all(text).unwrap();
         assert_eq!(records(&packed, writer.finish().unwrap()), expected);
+    }
+
+    #[test]
+    fn a_file_has_nulls_where_pandas_finds_nothing() {
+        let text = "id,a,b\n1,NA,\"x\ny\"\n2,,null\n";
+        let row = |id: &str, a: Value, b: Value| json!({"id": id, "a": a, "b": b});
+        assert_eq!(
+            records(&Streamed::file(false), text),
+            [
+                row("1", json!(null), json!("x\ny")),
+                row("2", json!(null), json!(null))
+            ]
+        );
+        assert_eq!(
+            records(&Streamed::file(true), text),
+            [
+                row("1", json!("NA"), json!("x\ny")),
+                row("2", json!(null), json!("null"))
+            ]
+        );
     }
 
     #[test]

@@ -31,7 +31,16 @@ pub(crate) enum Backoff {
         value: HeaderValue,
         min: Option<f64>,
     },
+    /// A template over the answer gives seconds.
+    Response(ResponseValue),
     Custom(Arc<dyn CustomBackoff>),
+}
+
+/// A number out of the answer.
+#[derive(Debug, Clone)]
+pub(crate) struct ResponseValue {
+    seconds: Template,
+    max: Option<f64>,
 }
 
 /// A number out of a header.
@@ -49,6 +58,7 @@ impl std::fmt::Debug for Backoff {
             Self::Exponential { .. } => "ExponentialBackoffStrategy",
             Self::Header(_) => "WaitTimeFromHeader",
             Self::UntilHeader { .. } => "WaitUntilTimeFromHeader",
+            Self::Response(_) => "WaitTimeFromResponse",
             Self::Custom(_) => "CustomBackoffStrategy",
         })
     }
@@ -79,11 +89,12 @@ impl Backoff {
                 value: HeaderValue::build(component, scope)?,
                 min: seconds("min_wait")?,
             },
+            "WaitTimeFromResponse" => Self::Response(ResponseValue::build(component, scope)?),
             "CustomBackoffStrategy" => Self::Custom(registry.backoff(component)?),
             other => {
                 return Err(component.error(format!(
                     "`{other}` is no backoff strategy. Use ConstantBackoffStrategy, ExponentialBackoffStrategy, \
-                     WaitTimeFromHeader or WaitUntilTimeFromHeader."
+                     WaitTimeFromHeader, WaitTimeFromResponse or WaitUntilTimeFromHeader."
                 )));
             }
         })
@@ -95,7 +106,7 @@ impl Backoff {
         response: Option<&PageResponse>,
         attempt: u32,
         now_ms: i64,
-        _: &Scope<'_>,
+        scope: &Scope<'_>,
     ) -> Result<Option<Duration>> {
         let seconds = match self {
             Self::Constant { seconds, jitter } => Some(seconds + spread(*jitter)),
@@ -104,7 +115,7 @@ impl Backoff {
                 Some(factor * doubled + spread(*jitter))
             }
             Self::Header(value) => match value.of(response) {
-                Some(wait) if wait != 0.0 => Some(value.allowed(wait)?),
+                Some(wait) if wait != 0.0 => Some(allowed(wait, value.max)?),
                 none => none,
             },
             Self::UntilHeader { value, min } => {
@@ -116,8 +127,12 @@ impl Backoff {
                     (Some(wait), Some(min)) => Some(wait.max(*min)),
                     (Some(wait), None) => (wait >= 0.0).then_some(wait),
                 };
-                wait.map(|wait| value.allowed(wait)).transpose()?
+                wait.map(|wait| allowed(wait, value.max)).transpose()?
             }
+            Self::Response(value) => match value.of(response, scope) {
+                Some(wait) if wait > 0.0 => Some(allowed(wait, value.max)?),
+                _ => None,
+            },
             Self::Custom(custom) => {
                 let status = response.map(|response| response.status.as_u16());
                 return Ok(custom.wait(status, attempt));
@@ -169,15 +184,65 @@ impl HeaderValue {
             .ok()
             .filter(|number: &f64| number.is_finite())
     }
+}
 
-    fn allowed(&self, wait: f64) -> Result<f64> {
-        match self.max {
-            Some(max) if wait >= max => Err(ConnectorError::transient(format!(
-                "The API asks to wait {wait:.0} s, longer than the {max:.0} s that are allowed. Run the sync again later."
-            ))
-            .with_retry(RetryStatus::Persistent)),
-            _ => Ok(wait),
+impl ResponseValue {
+    fn build(component: &Component<'_>, scope: &Scope<'_>) -> Result<Self> {
+        const KNOWN: [&str; 4] = ["config", "parameters", "response", "headers"];
+        let seconds = Template::new(component.need_text("wait_time_in_seconds")?, component)?;
+        let error = |what: &str| {
+            let text = seconds.source();
+            component.error(format!("`wait_time_in_seconds` is `{text}`: {what}."))
+        };
+        if let Some(what) = seconds.syntax_error() {
+            return Err(error(what));
         }
+        if let Some(other) = seconds.variables().find(|name| !KNOWN.contains(name)) {
+            let known = KNOWN.join(", ");
+            return Err(error(&format!(
+                "there is no variable `{other}` here, only {known}"
+            )));
+        }
+        Ok(Self {
+            max: number(component, "max_waiting_time_in_seconds", scope)?,
+            seconds,
+        })
+    }
+
+    /// `None` for what is no number: it sees every answer that is tried again, also those of another shape.
+    fn of(&self, response: Option<&PageResponse>, scope: &Scope<'_>) -> Option<f64> {
+        let empty = || Value::Object(serde_json::Map::new());
+        let body = response.map_or_else(empty, PageResponse::json);
+        let headers = response.map_or_else(empty, PageResponse::headers);
+        let scope = scope.only_config();
+        let scope = scope.with("response", &body);
+        let found = match self.seconds.eval(&scope.with("headers", &headers)) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(
+                    "The answer does not tell how long to wait; the next strategy decides. {error}"
+                );
+                return None;
+            }
+        };
+        let seconds = match &found {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => crate::python::float_of_text(text),
+            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            _ => None,
+        };
+        seconds.filter(|seconds| seconds.is_finite())
+    }
+}
+
+/// The wait, unless the manifest does not allow it.
+fn allowed(wait: f64, max: Option<f64>) -> Result<f64> {
+    match max {
+        Some(max) if wait >= max => Err(ConnectorError::transient(format!(
+            "The API asks to wait {wait:.0} s, longer than the {max:.0} s that are allowed. Run the sync again later."
+        ))
+        .with_retry(RetryStatus::Persistent)),
+        _ => Ok(wait),
     }
 }
 
@@ -200,4 +265,89 @@ pub(super) fn number(
     number
         .map(Some)
         .ok_or_else(|| component.error(format!("`{key}` is not a number.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::PinnedClock;
+    use bytes::Bytes;
+    use cdk_http::header::{HeaderMap, HeaderValue as Header};
+    use cdk_http::{StatusCode, Url};
+    use serde_json::json;
+
+    fn answer(body: &'static str) -> PageResponse {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-ms", Header::from_static("2500"));
+        PageResponse {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            headers,
+            url: Url::parse("https://api.example.com/").unwrap(),
+            body: Bytes::from(body).into(),
+            asked_with: None,
+        }
+    }
+
+    /// The wait in milliseconds.
+    fn waits(template: &str, response: Option<&PageResponse>) -> Result<Option<u128>> {
+        let definition = json!({"type": "WaitTimeFromResponse", "wait_time_in_seconds": template,
+            "max_waiting_time_in_seconds": "{{ config.max }}"});
+        let clock = PinnedClock::new(0);
+        let config = json!({"max": 60});
+        let scope = Scope::new(&config, &clock);
+        let component = Component::new(&definition, "strategy").unwrap();
+        let strategy = Backoff::build(&component, &scope, &Registry::default())?;
+        let wait = strategy.wait(response, 1, 0, &scope)?;
+        Ok(wait.map(|wait| wait.as_millis()))
+    }
+
+    #[test]
+    fn the_wait_is_what_a_template_finds_in_the_answer() {
+        let told = answer(r#"{"error": {"wait": "7.5", "past": -3, "text": "soon", "list": [1]}}"#);
+        for (template, expected) in [
+            ("{{ response.error.wait }}", Some(7500)),
+            ("{{ response['error']['wait'] | float * 2 }}", Some(15_000)),
+            ("{{ headers['retry-ms'] | int / 1000 }}", Some(2500)),
+            ("12", Some(12_000)),
+            ("{{ response.error.past }}", None),
+            ("{{ response.error.text }}", None),
+            ("{{ response.error.list }}", None),
+            ("{{ response.nope }}", None),
+            ("{{ response.nope.deep }}", None),
+            ("{{ response.error.text + 1 }}", None),
+            ("{{ 0 }}", None),
+        ] {
+            assert_eq!(
+                waits(template, Some(&told)).unwrap(),
+                expected,
+                "{template}"
+            );
+        }
+        let of_headers = "{{ headers['retry-ms'] | int / 1000 }}";
+        assert_eq!(
+            waits(of_headers, Some(&answer("no JSON"))).unwrap(),
+            Some(2500)
+        );
+        assert_eq!(
+            waits("{{ response.error.wait }}", Some(&answer("[1]"))).unwrap(),
+            None
+        );
+        assert_eq!(waits("{{ response.error.wait }}", None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_wait_beyond_the_limit_ends_the_stream() {
+        let error = waits("60", None).unwrap_err();
+        assert!(error.message().contains("longer than the 60 s"), "{error}");
+        assert_eq!(waits("59", None).unwrap(), Some(59_000));
+    }
+
+    #[test]
+    fn a_template_that_can_never_have_a_value_is_refused() {
+        for (template, expected) in [("{{ resposne.wait }}", "`resposne`"), ("{{ 1 + }}", "1 +")] {
+            let error = waits(template, None).unwrap_err();
+            assert!(error.message().contains("strategy"), "{error}");
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
 }

@@ -3,13 +3,7 @@
 use std::sync::LazyLock;
 
 /// Types that are newer than this engine: a manifest with one of them is refused, and says so.
-const NOT_RUN: [&str; 5] = [
-    "CombinedExtractor",
-    "PageSizeReduction",
-    "ParentFieldPath",
-    "RequestWindowSplitting",
-    "WaitTimeFromResponse",
-];
+const NOT_RUN: [&str; 2] = ["PageSizeReduction", "RequestWindowSplitting"];
 
 /// How the engine treats a component type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tracing::instrument::WithSubscriber;
 
 use crate::component::Component;
 use crate::decoder::Decoder;
-use crate::extract::{Extracted, Extractor};
+use crate::extract::Extractor;
 use crate::feed::feed;
 use crate::host::Host;
 use crate::paginator::Paginator;
@@ -430,17 +430,7 @@ fn answered(sent: Sent) -> Result<PageResponse> {
 }
 
 fn values(extractor: &Extractor, response: &PageResponse) -> Result<Vec<Value>> {
-    match extractor.extract(&response.body)? {
-        Extracted::Trees(trees) => trees.collect(),
-        Extracted::Slices(slices) => {
-            let values = slices.map(|slice| {
-                serde_json::from_str(slice.text()).map_err(|error| {
-                    ConnectorError::system("An answer is not valid JSON.").caused_by(error)
-                })
-            });
-            values.collect()
-        }
-    }
+    extractor.extract(&response.body)?.into_values().collect()
 }
 
 fn first_text(extractor: &Extractor, response: &PageResponse) -> Result<Option<String>> {

@@ -120,19 +120,27 @@ impl SimpleRetriever {
         let properties = properties(&requester, name, configured, host)?;
         let reset = component.child("pagination_reset")?;
         let settings = cursor.unwrap_or_default();
+        let selector = Selector::build(
+            &selector,
+            &decoder,
+            transformations,
+            settings.cursor.as_ref(),
+            settings.is_client_side,
+            host,
+        )?;
+        let paginator = Paginator::build(paginator.as_ref(), &decoder, &scope, host.registry())?;
+        if selector.is_union() && paginator.counts_records() {
+            return Err(component.error(
+                "a CombinedExtractor with the mode `union` finds records of several lists, whose number is no offset: \
+                 OffsetIncrement would leave pages out. Use `first_match`, or another pagination strategy.",
+            ));
+        }
         Ok(Self {
             name: name.to_owned(),
             host: Arc::clone(host),
             requester: Requester::build(&requester, name, host)?,
-            selector: Selector::build(
-                &selector,
-                &decoder,
-                transformations,
-                settings.cursor.as_ref(),
-                settings.is_client_side,
-                host,
-            )?,
-            paginator: Paginator::build(paginator.as_ref(), &decoder, &scope, host.registry())?,
+            selector,
+            paginator,
             properties,
             cursor: settings.cursor.map(CursorHandle),
             reset: reset.map(|at| PaginationReset::build(&at)).transpose()?,
@@ -204,6 +212,11 @@ fn properties(
     let build = |at: &Component<'_>| QueryProperties::build(at, stream, configured, host).map(Some);
     if let Some(at) = requester.child("query_properties")? {
         return build(&at);
+    }
+    // The older spelling of a list of properties that an endpoint tells.
+    if let Some(endpoint) = requester.get("fetch_properties_from_endpoint") {
+        let list = serde_json::json!({"type": "QueryProperties", "property_list": endpoint});
+        return build(&Component::new(&list, requester.path())?);
     }
     let Some(params) = requester
         .get("request_parameters")

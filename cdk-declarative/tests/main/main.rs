@@ -7,6 +7,7 @@ mod api;
 mod corpus;
 mod custom;
 mod engine;
+mod extracting;
 mod manifests;
 mod reference;
 mod rules;

@@ -1,0 +1,84 @@
+//! What becomes of the parts of an answer, in whole reads.
+
+use cdk_core::entrypoint::Exit;
+use serde_json::{Value, json};
+
+use crate::api::{error, read, records, source, stream};
+
+/// Lists `a` and `b`, of which each page has two places.
+fn two_lists(asked: &str) -> (u16, Value) {
+    match asked {
+        "/items?limit=2" => (200, json!({"a": [{"id": 1}, null], "b": [{"id": 10}]})),
+        "/items?page=1&limit=2" => (200, json!({"a": [{"id": 2}], "b": [{"id": 20}]})),
+        other => (404, json!({ "message": other })),
+    }
+}
+
+fn combined(mode: &str, strategy: &str) -> Value {
+    let option = |name: &str| json!({"type": "RequestOption", "inject_into": "request_parameter", "field_name": name});
+    let path = |path: &str| json!({"type": "DpathExtractor", "field_path": [path]});
+    stream(
+        "items",
+        json!({"retriever": {
+            "record_selector": {"extractor": {
+                "type": "CombinedExtractor", "mode": mode, "skip_empty_records": true,
+                "extractors": [path("a"), path("b")]
+            }},
+            "paginator": {
+                "type": "DefaultPaginator",
+                "page_token_option": option("page"),
+                "page_size_option": option("limit"),
+                "pagination_strategy": {"type": strategy, "page_size": 2}
+            }
+        }}),
+    )
+}
+
+#[tokio::test]
+async fn records_that_are_left_out_count_for_the_size_of_their_page() {
+    let items = combined("first_match", "PageIncrement");
+    let (exit, messages) = read(source(&[items], two_lists), &["items"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    assert_eq!(
+        records(&messages, "items"),
+        [&json!({"id": 1}), &json!({"id": 2})]
+    );
+}
+
+#[tokio::test]
+async fn records_of_several_lists_are_no_offset() {
+    let items = combined("union", "OffsetIncrement");
+    let (exit, messages) = read(source(&[items], two_lists), &["items"]).await;
+    assert_eq!(exit, Exit::Failure);
+    assert!(
+        error(&messages).contains("first_match"),
+        "{}",
+        error(&messages)
+    );
+}
+
+fn contacts(asked: &str) -> (u16, Value) {
+    match asked {
+        "/properties" => (200, json!({"data": [{"name": "email"}, {"name": "phone"}]})),
+        "/contacts?fields=email%7Cphone" => (200, json!({"data": [{"id": 1}]})),
+        other => (404, json!({ "message": other })),
+    }
+}
+
+#[tokio::test]
+async fn the_older_spelling_fetches_properties_too() {
+    let retriever = stream("properties", json!({}))["retriever"].clone();
+    let fields = "{{ stream_partition.extra_fields['query_properties'] | join('|') }}";
+    let contacts_stream = stream(
+        "contacts",
+        json!({"retriever": {"requester": {
+            "request_parameters": {"fields": fields},
+            "fetch_properties_from_endpoint": {
+                "type": "PropertiesFromEndpoint", "property_field_path": ["name"], "retriever": retriever
+            }
+        }}}),
+    );
+    let (exit, messages) = read(source(&[contacts_stream], contacts), &["contacts"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    assert_eq!(records(&messages, "contacts"), [&json!({"id": 1})]);
+}
