@@ -45,7 +45,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Fault)> {
 
 fn fails_at(call: &Call, output: &mut Output, part: &str) {
     if call.label.contains(part) {
-        output.ended = Ended::Exit(1);
+        output.fail();
     }
 }
 

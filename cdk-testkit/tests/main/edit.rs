@@ -1,7 +1,7 @@
 //! What a connector printed, and how to spoil it.
 
 use cdk_testkit::suite::{Call, Ended};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The lines of a run and its end.
 pub(crate) struct Output {
@@ -50,6 +50,15 @@ impl Output {
     /// Adds a message at the end.
     pub(crate) fn push(&mut self, message: &Value) {
         self.lines.push(message.to_string());
+    }
+
+    /// Ends with an error that is explained.
+    pub(crate) fn fail(&mut self) {
+        self.push(
+            &json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1_700_000_000_000_i64,
+            "error": {"message": "It is broken.", "failure_type": "system_error"}}}),
+        );
+        self.ended = Ended::Exit(1);
     }
 
     /// Prints the messages of a type again.

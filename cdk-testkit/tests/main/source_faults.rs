@@ -250,7 +250,7 @@ pub(crate) const SPEC: &[(&str, Spoil)] = &[
     }),
     ("check.failed-is-an-answer", |call, output| {
         if is(call, "invalid") {
-            output.ended = Ended::Exit(1);
+            output.fail();
         }
     }),
     ("check.validates", |call, output| {
@@ -361,7 +361,7 @@ pub(crate) const DISCOVER: &[(&str, Spoil)] = &[
 pub(crate) const READ: &[(&str, Spoil)] = &[
     ("read.succeeds", |call, output| {
         if call.verb == "read" {
-            output.ended = Ended::Exit(1);
+            output.fail();
         }
     }),
     ("read.only-configured-streams", |call, output| {
@@ -415,7 +415,7 @@ pub(crate) const READ: &[(&str, Spoil)] = &[
     }),
     ("read.accepts-nulls", |call, output| {
         if is(call, "absent fields as null, empty state") {
-            output.ended = Ended::Exit(1);
+            output.fail();
         }
     }),
     ("read.unknown-stream", |call, output| {
@@ -478,7 +478,7 @@ pub(crate) const READ: &[(&str, Spoil)] = &[
     }),
     ("state.is-accepted", |call, output| {
         if is(call, "from its last state") {
-            output.ended = Ended::Exit(1);
+            output.fail();
         }
     }),
     ("state.moves-on", |call, output| {
