@@ -25,7 +25,7 @@ pub struct Policy {
 #[derive(Debug, Default)]
 struct Count {
     usage: Mutex<Usage>,
-    /// Told when a request of a moving window was answered.
+    /// Told when a request of a window was answered.
     answered: Notify,
 }
 
@@ -38,8 +38,8 @@ pub(super) enum Wait {
     ForAnswer,
 }
 
-/// A request that a moving window counts. It leaves the window an interval after it was answered: when it reached the
-/// server before that, only the server knows.
+/// A request that a window counts. When between its sending and its answer it reached the server, only the server
+/// knows: it leaves a moving window an interval after it was answered, and counts in all fixed windows up to its answer.
 #[derive(Debug)]
 struct Sent {
     id: u64,
@@ -64,7 +64,7 @@ impl Sent {
     }
 }
 
-/// A request's place in a moving window, until it is answered or given up.
+/// A request's place in a window, until it is answered or given up.
 #[derive(Debug)]
 pub(super) struct Place {
     id: u64,
@@ -108,7 +108,7 @@ struct Usage {
     used: u32,
     /// When that window ends.
     window_end: Option<Duration>,
-    /// Requests of the longest moving window, in the order in which they were let through.
+    /// Requests of the longest moving window or the current fixed one, in the order in which they were let through.
     sent: Vec<Sent>,
     /// How many those were in all.
     sent_ever: u64,
@@ -132,8 +132,8 @@ impl Policy {
         Self::new(Kind::Unlimited)
     }
 
-    /// At most `limit` requests, counted anew every `period` from the first request on. What the server says is left
-    /// lowers the count.
+    /// At most `limit` requests, counted anew every `period` from the first request on. Those that are not answered when
+    /// a period ends count in the next one too. What the server says is left lowers the count.
     pub fn fixed_window(limit: u32, period: Duration) -> Self {
         Self::new(Kind::FixedWindow { limit, period })
     }
@@ -145,7 +145,8 @@ impl Policy {
         Self::new(Kind::MovingWindow { rates })
     }
 
-    /// At most `burst` requests at once, and `per_second` in the long run.
+    /// At most `burst` requests at once, and `per_second` in the long run, as they are sent: some that are longer on their
+    /// way than others can reach the server closer together.
     pub fn token_bucket(burst: u32, per_second: f64) -> Self {
         Self::new(Kind::TokenBucket { burst, per_second })
     }
@@ -193,17 +194,27 @@ impl Policy {
         }
         let taken = match &self.kind {
             Kind::Unlimited | Kind::Concurrent { .. } => Ok(()),
-            Kind::FixedWindow { limit, period } => usage.take_fixed(now, weight, *limit, *period),
+            Kind::FixedWindow { limit, period } => {
+                usage.take_fixed(now, weight, *limit, *period)?;
+                return Ok(Some(self.place(&mut usage, weight)));
+            }
             Kind::MovingWindow { rates } => {
-                let id = usage.take_moving(now, weight, rates)?;
-                let count = Arc::clone(&self.count);
-                return Ok(Some(Place { id, count }));
+                usage.take_moving(now, weight, rates)?;
+                return Ok(Some(self.place(&mut usage, weight)));
             }
             Kind::TokenBucket { burst, per_second } => {
                 usage.take_token(now, weight, *burst, *per_second)
             }
         };
         taken.map(|()| None).map_err(Wait::For)
+    }
+
+    fn place(&self, usage: &mut Usage, weight: u32) -> Place {
+        usage.sent_ever += 1;
+        let (id, answer) = (usage.sent_ever, AnswerTime::InFlight);
+        usage.sent.push(Sent { id, weight, answer });
+        let count = Arc::clone(&self.count);
+        Place { id, count }
     }
 
     /// Ends with the next answer from now on to a request that is counted here.
@@ -246,20 +257,23 @@ impl Usage {
         weight: u32,
         limit: u32,
         period: Duration,
-    ) -> Result<(), Duration> {
-        let end = *self.window_end.get_or_insert(now + period);
+    ) -> Result<(), Wait> {
+        let mut end = *self.window_end.get_or_insert(now + period);
         if now >= end {
-            self.used = 0;
-            self.window_end = Some(now + period);
+            self.sent.retain(|sent| sent.answer == AnswerTime::InFlight);
+            let in_flight = self.sent.iter().map(|sent| sent.weight);
+            self.used = in_flight.fold(0, u32::saturating_add);
+            end = now + period;
+            self.window_end = Some(end);
         }
         if !fits(self.used, weight, limit) {
-            return Err(end.saturating_sub(now));
+            return Err(Wait::For(end.saturating_sub(now)));
         }
         self.used = self.used.saturating_add(weight);
         Ok(())
     }
 
-    fn take_moving(&mut self, now: Duration, weight: u32, rates: &[Rate]) -> Result<u64, Wait> {
+    fn take_moving(&mut self, now: Duration, weight: u32, rates: &[Rate]) -> Result<(), Wait> {
         let longest = rates.iter().map(|rate| rate.1).max().unwrap_or_default();
         for sent in &mut self.sent {
             if sent.answer == AnswerTime::GivenUp {
@@ -268,13 +282,10 @@ impl Usage {
         }
         self.sent.retain(|sent| sent.is_within(longest, now));
         let mut waits = rates.iter();
-        if let Some(wait) = waits.find_map(|rate| self.wait_for(now, weight, *rate)) {
-            return Err(wait);
+        match waits.find_map(|rate| self.wait_for(now, weight, *rate)) {
+            Some(wait) => Err(wait),
+            None => Ok(()),
         }
-        self.sent_ever += 1;
-        let (id, answer) = (self.sent_ever, AnswerTime::InFlight);
-        self.sent.push(Sent { id, weight, answer });
-        Ok(id)
     }
 
     /// What to wait for until `weight` more fit into `rate`; `None` if they do now.
