@@ -135,12 +135,16 @@ impl Reply {
         self
     }
 
-    /// Sends it; true if the connection can be used again.
-    pub(super) async fn send(&self, out: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
+    /// Waits until it is to be sent.
+    pub(super) async fn wait(&self) {
         tokio::time::sleep(self.delay).await;
         if let Some(meeting) = &self.meeting {
             meeting.wait().await;
         }
+    }
+
+    /// Sends it; true if the connection can be used again.
+    pub(super) async fn send(&self, out: &mut (impl AsyncWrite + Unpin)) -> io::Result<bool> {
         match self.how {
             How::Hang => {
                 // The other side closes: until then nothing comes, and nothing is sent.

@@ -107,7 +107,7 @@ impl MockServer {
         self.state().requests.clone()
     }
 
-    /// The most requests that were being answered at the same time.
+    /// The most requests that were waiting for their answer to begin at the same time.
     pub fn most_in_flight(&self) -> usize {
         self.state().most_in_flight
     }
@@ -162,9 +162,11 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     }
     while let Some(request) = SeenRequest::read(&mut read).await {
         let reply = shared.reply(&request);
+        reply.wait().await;
+        // Before the client knows the answer, and may send another request.
+        lock(&shared.state).in_flight -= 1;
         // The client may hang up once it has seen enough: that is no failure of the server.
         let sent = reply.send(&mut write).await;
-        lock(&shared.state).in_flight -= 1;
         if !matches!(sent, Ok(true)) || request.asks_to_close() {
             return;
         }

@@ -32,6 +32,11 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
                 "127.0.0.1:1",
             ),
         ],
+        "source-pokeapi" => vec![
+            (json!({"page_size": "many"}), "page_size"),
+            // Nothing listens at the port of tcpmux.
+            (json!({"base_url": "http://127.0.0.1:1"}), "127.0.0.1:1"),
+        ],
         "source-postgres" => {
             let config =
                 |port| json!({"host": "127.0.0.1", "port": port, "database": "d", "username": "u"});
@@ -39,6 +44,14 @@ fn bad_configs(connector: &str) -> Vec<(Value, &'static str)> {
                 (config(json!("high")), "port"),
                 // Nobody listens on the port for multiplexers.
                 (config(json!(1)), "127.0.0.1:1"),
+            ]
+        }
+        "source-rest-api" => {
+            let config =
+                |url| json!({"url_base": url, "endpoints": [{"name": "items", "path": "/items"}]});
+            vec![
+                (config(json!(5)), "url_base"),
+                (config(json!("http://127.0.0.1:1")), "127.0.0.1:1"),
             ]
         }
         "destination-dev-null" => vec![(faults, "test_destination")],
