@@ -15,8 +15,8 @@ const MAX_VALUE_BYTES: usize = 256 << 20;
 /// A JSON document. Records are the items of the array at a path, or the one object there; they are cut out of the
 /// body as they are. Null and a missing path stand for no records.
 ///
-/// The items of an array come one by one: neither it nor the document is ever held whole. A path with a `*` step goes
-/// through all members and items at that place; then the document is.
+/// The items of an array come one by one: neither it nor the document is ever held whole. A `*` step of the path goes
+/// through all members and items at that place, one by one at the first such place.
 #[derive(Debug, Clone, Default)]
 pub struct Json {
     path: Vec<String>,
@@ -41,18 +41,13 @@ impl Json {
 
 impl Decoder for Json {
     fn start(&self, _: Option<&str>) -> Box<dyn Decode> {
-        let is_whole = self.path.iter().any(|step| step == "*");
         Box::new(JsonDecode {
             path: self.path.clone(),
             carry: BytesMut::new(),
             pushed: None,
             is_end: false,
             scan_at: 0,
-            phase: if is_whole {
-                Phase::Whole
-            } else {
-                Phase::Value(0)
-            },
+            phase: Phase::Value(0),
             is_first: true,
             offset: 0,
             envelope: Vec::new(),
@@ -70,10 +65,11 @@ enum Phase {
     Members(usize),
     /// Within the array of records.
     Items,
+    /// Within the object or array at `depth` steps of the path, all of whose members or items are gone through; `close`
+    /// ends it.
+    Each { depth: usize, close: u8 },
     /// Behind the document.
     Done,
-    /// The document is collected.
-    Whole,
 }
 
 struct JsonDecode {
@@ -158,16 +154,18 @@ impl JsonDecode {
             let step = match self.phase {
                 Phase::Value(depth) => self.value(scan, depth),
                 Phase::Members(depth) => self.member(scan, depth),
-                Phase::Items => self.items(scan),
+                Phase::Items => self.items(scan, Self::item),
+                Phase::Each { .. } => self.items(scan, Self::child),
                 Phase::Done => match scan.token() {
                     Ok(_) => Err(invalid(scan.at, "the end of the document").into()),
                     Err(halt) => Err(halt),
                 },
-                Phase::Whole => Err(Halt::NeedMore),
             };
             match step {
                 Ok(()) => {}
-                Err(Halt::NeedMore) if self.phase == Phase::Items => return Ok(scan.at),
+                Err(Halt::NeedMore) if matches!(self.phase, Phase::Items | Phase::Each { .. }) => {
+                    return Ok(scan.at);
+                }
                 Err(Halt::NeedMore) => return Ok(before),
                 Err(Halt::Failed(error)) => return Err(self.explained(error, scan)),
             }
@@ -177,6 +175,15 @@ impl JsonDecode {
     fn value(&mut self, scan: &mut Scan<'_>, depth: usize) -> Result<(), Halt> {
         let first = scan.token()?;
         if depth < self.path.len() {
+            if self.path.get(depth).is_some_and(|step| step == "*") && matches!(first, b'{' | b'[')
+            {
+                scan.at += 1;
+                let close = if first == b'{' { b'}' } else { b']' };
+                self.envelope.extend_from_slice(&[first, close]);
+                self.phase = Phase::Each { depth, close };
+                self.is_first = true;
+                return Ok(());
+            }
             if first == b'{' {
                 scan.at += 1;
                 self.envelope.push(b'{');
@@ -280,11 +287,15 @@ impl JsonDecode {
         key.is_some_and(|key| key == *step)
     }
 
-    fn items(&mut self, scan: &mut Scan<'_>) -> Result<(), Halt> {
+    /// Moves over as many as there are, each by `next`, which says false at the end.
+    fn items<'a>(
+        &mut self,
+        scan: &mut Scan<'a>,
+        next: fn(&mut Self, &mut Scan<'a>) -> Result<bool, Halt>,
+    ) -> Result<(), Halt> {
         loop {
             let before = scan.at;
-            let ended = self.item(scan);
-            match ended {
+            match next(self, scan) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(Halt::NeedMore) => {
@@ -318,6 +329,43 @@ impl JsonDecode {
                 .into());
         }
         scan.spans.push(item);
+        self.is_first = false;
+        Ok(true)
+    }
+
+    /// Moves over one member or item of a place that is gone through, and collects its records; false at the end.
+    fn child(&mut self, scan: &mut Scan<'_>) -> Result<bool, Halt> {
+        let Phase::Each { depth, close } = self.phase else {
+            return Ok(false);
+        };
+        let mut first = scan.token()?;
+        if first == close {
+            scan.at += 1;
+            self.after_value(depth);
+            return Ok(false);
+        }
+        if !self.is_first {
+            if first != b',' {
+                return Err(invalid(scan.at, "a comma or the end of the list").into());
+            }
+            scan.at += 1;
+            first = scan.token()?;
+        }
+        let mut value = scan.value()?;
+        if close == b'}' {
+            if first != b'"' {
+                return Err(invalid(scan.at, "a key").into());
+            }
+            if scan.token()? != b':' {
+                return Err(invalid(scan.at, "a colon").into());
+            }
+            scan.at += 1;
+            value = scan.value()?;
+        }
+        let start = value.start;
+        let text = std::str::from_utf8(scan.text.get(value).unwrap_or_default())
+            .map_err(|_| DecodeError::new(Kind::Encoding, "it is not UTF-8"))?;
+        self.collect(text, start, depth + 1, &mut scan.spans)?;
         self.is_first = false;
         Ok(true)
     }
@@ -357,45 +405,28 @@ impl JsonDecode {
         }
     }
 
-    /// All records of a document that is there whole.
-    fn whole(&mut self, text: &[u8]) -> Result<Vec<Range<usize>>, DecodeError> {
-        if text.trim_ascii().is_empty() {
-            return Ok(Vec::new());
-        }
-        let text = std::str::from_utf8(text)
-            .map_err(|_| DecodeError::new(Kind::Encoding, "it is not UTF-8"))?;
-        let is_page = text.trim_start().starts_with('<');
-        let document: &serde_json::value::RawValue =
-            serde_json::from_str(text).map_err(|error| match error.is_eof() {
-                true => DecodeError::new(Kind::Truncated, ""),
-                false if is_page => DecodeError::new(Kind::WebPage, ""),
-                false => invalid(error.column(), "valid JSON"),
-            })?;
-        let mut spans = Vec::new();
-        let start = text.len() - text.trim_start().len();
-        self.collect(text, start..start + document.get().len(), 0, &mut spans)?;
-        self.envelope = document.get().as_bytes().to_vec();
-        Ok(spans)
-    }
-
+    /// The records in a value at so many steps of the path, which begins at `start`.
     fn collect(
         &mut self,
-        text: &str,
-        value: Range<usize>,
+        part: &str,
+        start: usize,
         depth: usize,
         spans: &mut Vec<Range<usize>>,
     ) -> Result<(), DecodeError> {
-        let part = text.get(value.clone()).unwrap_or_default();
+        let text_of = |child: &Range<usize>| {
+            part.get(child.start - start..child.end - start)
+                .unwrap_or_default()
+        };
         let Some(step) = self.path.get(depth).cloned() else {
             match part.as_bytes().first() {
-                Some(b'{') => spans.push(value),
+                Some(b'{') => spans.push(start..start + part.len()),
                 Some(b'n') => return Ok(()),
                 Some(b'[') => {
-                    for item in children(part, value.start)? {
-                        if text.as_bytes().get(item.1.start) != Some(&b'{') {
+                    for (_, item) in children(part, start)? {
+                        if !text_of(&item).starts_with('{') {
                             return Err(self.not_records("an array of other values than objects"));
                         }
-                        spans.push(item.1);
+                        spans.push(item);
                     }
                 }
                 _ => return Err(self.not_records("a single value")),
@@ -403,9 +434,9 @@ impl JsonDecode {
             self.is_found = true;
             return Ok(());
         };
-        for (key, child) in children(part, value.start)? {
+        for (key, child) in children(part, start)? {
             if step == "*" || key.as_deref() == Some(step.as_str()) {
-                self.collect(text, child, depth + 1, spans)?;
+                self.collect(text_of(&child), child.start, depth + 1, spans)?;
             }
         }
         Ok(())
@@ -450,21 +481,16 @@ impl Decode for JsonDecode {
         if self.offset == 0 && self.carry.is_empty() && text.starts_with(b"\xEF\xBB\xBF") {
             text = text.slice(3..);
         }
-        if !self.carry.is_empty() || (self.phase == Phase::Whole && !self.is_end) {
+        if !self.carry.is_empty() {
             self.carry.extend_from_slice(&text);
             if self.carry.len() > MAX_VALUE_BYTES {
                 let limit = format!("more than {MAX_VALUE_BYTES} bytes without an end");
                 return Err(DecodeError::new(Kind::TooLarge, limit));
             }
-            let waits = self.carry.len() < self.scan_at || self.phase == Phase::Whole;
-            if waits && !self.is_end {
+            if self.carry.len() < self.scan_at && !self.is_end {
                 return Ok(None);
             }
             text = self.carry.split().freeze();
-        }
-        if self.phase == Phase::Whole {
-            let spans = self.whole(&text)?;
-            return Ok((!spans.is_empty()).then(|| Records::new(text, spans)));
         }
         let mut scan = Scan {
             text: &text,
@@ -577,6 +603,25 @@ mod tests {
         );
         assert_eq!(records(&Json::at("c.*.x"), body).unwrap(), [r#"{"i":3}"#]);
         assert_eq!(records(&Json::at("*.x"), b"{\"a\":"), Err(Kind::Truncated));
+        assert_eq!(records(&Json::at("*.x"), b"{\"a\":1]"), Err(Kind::Invalid));
+        assert_eq!(records(&Json::at("*.x"), b"[1 2]"), Err(Kind::Invalid));
+        assert_eq!(records(&Json::at("*"), b"[\"a\"]"), Err(Kind::NotRecords));
+        let (_, decoded) = decode(&Json::at("c.*.x"), body, 3).unwrap();
+        assert_eq!(
+            decoded.envelope(),
+            Some(r#"{"a":{"x":[{"i":1}]},"b":{"x":{"i":2}},"c":[]}"#)
+        );
+    }
+
+    #[test]
+    fn what_a_star_goes_through_comes_before_the_end() {
+        let mut decode = Json::at("data.*.x").start(None);
+        decode.push(Bytes::from_static(br#"{"data":{"#), false);
+        assert!(decode.next().unwrap().is_none());
+        for _ in 0..3 {
+            decode.push(Bytes::from_static(br#""k":{"x":[{"i":1}]},"#), false);
+            assert_eq!(decode.next().unwrap().map(|it| it.len()), Some(1));
+        }
     }
 
     #[test]
