@@ -1,5 +1,6 @@
 //! Credentials: added to each try of a request, renewed when they expire or are refused.
 
+mod answer;
 mod jwt;
 mod oauth;
 mod rotating;

@@ -7,19 +7,18 @@ use airbyte_protocol::FailureType;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cdk_core::{ConnectorError, ErrorContext, Result, SecretString};
+use cdk_core::{ConnectorError, Result, SecretString};
 use chrono::{DateTime, NaiveDateTime};
 use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::auth::answer::json_answer;
 use crate::auth::{Jwt, Token, TokenSource};
 use crate::client::HttpClient;
 use crate::errors::{Answer, DefaultErrorHandler, ResponseAction, ResponseFilter};
 use crate::request::{Request, RequestBody, text_of};
 
-/// Answers of token endpoints are small.
-const ANSWER_BYTES: usize = 1 << 20;
 /// How deep a token may lie in an answer.
 const MAX_DEPTH: usize = 5;
 
@@ -384,14 +383,9 @@ impl TokenSource for OAuth {
         let request = self.request(client).await?;
         let place = request.display();
         let client = client.bare().with_errors(Arc::new(self.errors()));
-        let answer = client.fetch(request, ANSWER_BYTES).await?;
-        let unreadable = || format!("The OAuth server's answer to {place} is no JSON.");
-        let mut answer = answer
-            .success()
-            .ok_or_else(|| ConnectorError::system(unreadable()))?;
-        let body = answer.body.bytes(ANSWER_BYTES).await;
-        let body = body.transient_error(unreadable())?.unwrap_or_default();
-        let answer: Value = serde_json::from_slice(&body).system_error(unreadable())?;
+        let what = format!("The OAuth server's answer to {place}");
+        let answer = json_answer(&client, &request, &what).await?;
+        let answer = answer.unwrap_or_default();
         let name = &self.names.access_token;
         let Some(secret) = find(&answer, name, 0).and_then(Value::as_str) else {
             return Err(ConnectorError::system(format!(

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cdk_core::{ConnectorError, ErrorContext, Result, SecretString};
+use cdk_core::{ConnectorError, Result, SecretString};
 use serde_json::Value;
 
+use crate::auth::answer::json_answer;
 use crate::auth::{Authenticator, NoAuth, Token, TokenSource};
 use crate::client::HttpClient;
 use crate::errors::{DefaultErrorHandler, ErrorHandler, ResponseAction, ResponseFilter};
 use crate::request::{Request, text_of};
-
-const ANSWER_BYTES: usize = 1 << 20;
 
 /// Logs in with a request and takes the token out of the answer; use it through
 /// [`TokenAuth`](crate::auth::TokenAuth).
@@ -75,12 +74,9 @@ impl TokenSource for SessionLogin {
                 "The answer to the login {place} holds no token at `{path}`."
             ))
         };
-        let outcome = client.fetch(self.request.clone(), ANSWER_BYTES).await?;
-        let mut response = outcome.success().ok_or_else(missing)?;
-        let body = response.body.bytes(ANSWER_BYTES).await;
-        let body = body.transient_error("The answer to the login broke off.")?;
-        let body = body.unwrap_or_default();
-        let json: Value = serde_json::from_slice(&body).map_err(|_| missing())?;
+        let what = format!("The answer to the login {place}");
+        let json = json_answer(&client, &self.request, &what).await?;
+        let json = json.ok_or_else(missing)?;
         let mut steps = self.token_path.iter();
         let found = steps.try_fold(&json, |json, step| json.get(step));
         match found {

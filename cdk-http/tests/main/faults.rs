@@ -1,15 +1,19 @@
 //! Everything that goes wrong on the way, with all kinds of credentials and pages.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cdk_core::entrypoint::Exit;
 use cdk_core::protocol::FailureType;
-use cdk_testkit::http::Fault;
+use cdk_http::HttpTransport;
+use cdk_testkit::http::{Fault, MockServer};
 use futures::{StreamExt, stream};
 
-use crate::api::{AUTHS, Auth, PAGINGS, Paging, RECORDS, SECRETS, serve, source};
-use crate::source::ids;
+use crate::api::{AUTHS, Auth, PAGINGS, Paging, RECORDS, SECRETS, serve, serve_with, source};
+use crate::source::{TestSource, ids};
 
 /// Combinations at a time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 fn combinations() -> impl Iterator<Item = (Paging, Auth)> {
     PAGINGS
@@ -17,77 +21,97 @@ fn combinations() -> impl Iterator<Item = (Paging, Auth)> {
         .flat_map(|paging| AUTHS.map(|auth| (paging, auth)))
 }
 
+/// Each kind of page and each kind of credentials at least once.
+fn each_once() -> impl Iterator<Item = (Paging, Auth)> {
+    PAGINGS.into_iter().cycle().zip(AUTHS)
+}
+
 /// With these faults at each request, every record arrives once.
-async fn survives(faults: Vec<Fault>) {
-    let runs = combinations().map(|(paging, auth)| {
-        let faults = faults.clone();
-        async move {
-            let server = serve(paging, auth, faults.clone()).await;
-            let ran = source(paging, auth, &server.url())
-                .read(&server.url())
-                .await;
-            let what = format!("{faults:?} {paging:?} {auth:?}");
-            assert_eq!(ran.exit, Exit::Success, "{what}: {}", ran.text);
-            let expected: Vec<i64> = (0..RECORDS as i64).collect();
-            assert_eq!(ids(&ran, "items"), expected, "{what}");
-            let logs = ran.logs().join("\n");
-            assert!(
-                !SECRETS.iter().any(|secret| logs.contains(secret)),
-                "{what}: {logs}"
-            );
+async fn survives(script: &[Fault], paging: Paging, auth: Auth, over: &Transports) {
+    let server = serve(paging, auth, script.to_vec()).await;
+    arrives(&server, script, paging, auth, over).await;
+}
+
+async fn arrives(
+    server: &MockServer,
+    script: &[Fault],
+    paging: Paging,
+    auth: Auth,
+    over: &Transports,
+) {
+    let what = format!("{script:?} {paging:?} {auth:?}");
+    let transport = match script.contains(&Fault::Hang) {
+        true => &over.impatient,
+        false => &over.patient,
+    };
+    let source = source(paging, auth, &server.url()).over(transport);
+    let ran = source.read(&server.url()).await;
+    assert_eq!(ran.exit, Exit::Success, "{what}: {}", ran.text);
+    let expected: Vec<i64> = (0..RECORDS as i64).collect();
+    assert_eq!(ids(&ran, "items"), expected, "{what}");
+    let logs = ran.logs().join("\n");
+    let secret = SECRETS.iter().find(|secret| logs.contains(**secret));
+    assert_eq!(secret, None, "{what}: {logs}");
+}
+
+/// What all runs of a test go through.
+struct Transports {
+    patient: Arc<HttpTransport>,
+    /// It gives up on a server that says nothing for a while.
+    impatient: Arc<HttpTransport>,
+}
+
+impl Transports {
+    fn new() -> Self {
+        let source = TestSource::new(|_| Ok(Vec::new()));
+        Self {
+            patient: source.transport(),
+            impatient: source.impatient().transport(),
         }
-    });
-    stream::iter(runs)
+    }
+}
+
+async fn all_of(runs: impl Iterator<Item = impl Future<Output = ()>>) {
+    stream::iter(runs.map(Box::pin))
         .for_each_concurrent(AT_ONCE, |run| run)
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_doubled_without_faults() {
-    survives(vec![]).await;
-}
+/// What goes wrong with each request, one after the other, before it succeeds.
+const SCRIPTS: [&[Fault]; 8] = [
+    &[],
+    &[Fault::RateLimited(Some(7)), Fault::RateLimited(None)],
+    &[Fault::Status(503), Fault::WebPage, Fault::Status(504)],
+    &[Fault::CutBody, Fault::Close, Fault::TruncatedText],
+    &[Fault::WrongEncoding],
+    &[Fault::SlowDrip],
+    &[Fault::WrongContentType],
+    &[Fault::Hang],
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rate_limits_are_waited_for() {
-    survives(vec![Fault::RateLimited(Some(7)), Fault::RateLimited(None)]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn storms_of_server_errors_pass() {
-    survives(vec![Fault::Status(503), Fault::WebPage, Fault::Status(504)]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_break_off_are_fetched_again() {
-    survives(vec![Fault::CutBody, Fault::Close, Fault::TruncatedText]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_can_not_be_unpacked_are_fetched_again() {
-    survives(vec![Fault::WrongEncoding]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_answers_and_wrong_content_types_are_read() {
-    survives(vec![Fault::SlowDrip]).await;
-    survives(vec![Fault::WrongContentType]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hung_connections_are_given_up_and_tried_again() {
-    // A hang takes the read timeout, so not all combinations.
-    let cases = [
-        (Paging::Cursor, Auth::None),
-        (Paging::Numbers, Auth::Rotating),
-    ];
-    let runs = cases.map(|(paging, auth)| async move {
-        let server = serve(paging, auth, vec![Fault::Hang]).await;
-        let source = source(paging, auth, &server.url()).impatient();
-        let ran = source.read(&server.url()).await;
-        assert_eq!(ran.exit, Exit::Success, "{}", ran.text);
-        assert_eq!(ids(&ran, "items").len() as u64, RECORDS);
+async fn every_record_arrives_once_whatever_goes_wrong_with_whatever_credentials_and_pages() {
+    let over = &Transports::new();
+    let runs = SCRIPTS.into_iter().flat_map(|script| {
+        combinations().map(move |(paging, auth)| survives(script, paging, auth, over))
     });
-    futures::future::join_all(runs).await;
+    all_of(runs).await;
+}
+
+/// The same where the token is fetched: at the login, and at each refresh.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_are_fetched_again_whatever_goes_wrong_with_them() {
+    let over = &Transports::new();
+    let runs = SCRIPTS.into_iter().flat_map(|script| {
+        [Auth::Tokens, Auth::Session]
+            .into_iter()
+            .map(move |auth| async move {
+                let (faults, at_tokens) = (script.to_vec(), script.to_vec());
+                let server = serve_with(Paging::Offsets, auth, faults, at_tokens).await;
+                arrives(&server, script, Paging::Offsets, auth, over).await;
+            })
+    });
+    all_of(runs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,27 +149,37 @@ async fn faults_that_never_end_say_who_must_act() {
         ),
         (Fault::Status(501), FailureType::SystemError, "501"),
     ];
-    for (fault, failure_type, words) in cases {
-        let server = serve(Paging::Numbers, Auth::Key, vec![fault; 20]).await;
-        let source = source(Paging::Numbers, Auth::Key, &server.url());
-        let ran = source.read(&server.url()).await;
-        assert_eq!(ran.exit, Exit::Failure, "{fault:?}");
-        let error = ran.error();
-        assert_eq!(
-            error.failure_type,
-            Some(failure_type),
-            "{fault:?}: {error:?}"
-        );
-        for expected in [words, "items", "GET http://127.0.0.1"] {
-            assert!(
-                error.message.contains(expected),
-                "{fault:?}: {}",
-                error.message
-            );
-        }
-        assert!(!ran.text.contains("key-secret"), "{fault:?}: {}", ran.text);
-        assert!(server.requests().len() <= 6, "{fault:?}: too many tries");
-    }
+    let over = &Transports::new();
+    let runs = cases.into_iter().flat_map(|(fault, failure_type, words)| {
+        each_once().map(move |(paging, auth)| async move {
+            let what = format!("{fault:?} {paging:?} {auth:?}");
+            let server = serve(paging, auth, vec![fault; 50]).await;
+            let source = source(paging, auth, &server.url()).over(&over.patient);
+            let ran = source.read(&server.url()).await;
+            assert_eq!(ran.exit, Exit::Failure, "{what}");
+            let error = ran.error();
+            assert_eq!(error.failure_type, Some(failure_type), "{what}: {error:?}");
+            for expected in [words, "items", "GET http://127.0.0.1"] {
+                let is_said = error.message.contains(expected);
+                // Tokens that are refused one after the other are told of all together.
+                let is_of_all = auth == Auth::Several && error.message.contains("all tokens");
+                assert!(is_said || is_of_all, "{what}: {}", error.message);
+            }
+            let secret = SECRETS
+                .iter()
+                .find(|secret| ran.logs().join("").contains(**secret));
+            assert_eq!(secret, None, "{what}");
+            let tries = server
+                .requests()
+                .iter()
+                .filter(|it| it.path == "/items")
+                .count();
+            assert!(tries <= 6 + 1, "{what}: {tries} tries");
+            let waited: Duration = source.timer.waits().iter().sum();
+            assert!(waited < Duration::from_secs(600), "{what}: {waited:?}");
+        })
+    });
+    all_of(runs).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ pub(crate) struct Config {
 pub(crate) struct TestSource {
     build: Arc<Build>,
     settings: TransportSettings,
+    transport: Option<Arc<HttpTransport>>,
     pub(crate) timer: VirtualTimer,
     concurrency: usize,
 }
@@ -38,6 +39,7 @@ impl TestSource {
         Self {
             build: Arc::new(build),
             settings,
+            transport: None,
             timer: VirtualTimer::default(),
             concurrency: 1,
         }
@@ -54,9 +56,19 @@ impl TestSource {
         self
     }
 
+    /// The transport it goes through, to be used by others too: making one takes longer than most tests.
+    pub(crate) fn transport(&self) -> Arc<HttpTransport> {
+        let made = || Arc::new(HttpTransport::new(&self.settings).expect("the test is set up"));
+        self.transport.clone().unwrap_or_else(made)
+    }
+
+    pub(crate) fn over(mut self, transport: &Arc<HttpTransport>) -> Self {
+        self.transport = Some(Arc::clone(transport));
+        self
+    }
+
     fn api(&self, config: &Config, context: &Context) -> Result<HttpApi> {
-        let transport = HttpTransport::new(&self.settings)?;
-        let client = HttpClient::new(Arc::new(transport), context);
+        let client = HttpClient::new(self.transport(), context);
         HttpApi::of_client(&config.url, client.with_timer(Arc::new(self.timer.clone())))
     }
 

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// TLS in front of `server`, on a port of its own.
-async fn in_front_of(server: &MockServer, identity: &Identity) -> String {
+pub(crate) async fn in_front_of(server: &MockServer, identity: &Identity) -> String {
     let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
     let chain = chain.collect::<Result<Vec<_>, _>>().expect("PEM");
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
