@@ -6,7 +6,7 @@ mod text;
 pub use literal::{Literal, literal_eval};
 pub use text::{float_text, json_dumps, python_repr, python_text};
 
-pub(crate) use text::{push_array, push_object, push_repr, push_str_repr};
+pub(crate) use text::{json_dumps_indented, push_array, push_object, push_repr, push_str_repr};
 
 /// Reads a whole number as Python's `int()` reads a text: blanks round it, a sign, underscores between digits.
 pub(crate) fn int_of_text(text: &str) -> Option<i128> {

@@ -136,6 +136,45 @@ pub fn json_dumps(value: &Value, separators: (&str, &str), sorts: bool) -> Strin
     out
 }
 
+/// The same with a line for each item, indented by so many blanks a level, and keys sorted.
+pub(crate) fn json_dumps_indented(value: &Value, indent: usize) -> String {
+    let mut out = String::new();
+    dump_lines(&mut out, value, indent, 0);
+    out
+}
+
+fn dump_lines(out: &mut String, value: &Value, indent: usize, level: usize) {
+    let line = |out: &mut String, level: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', indent * level));
+    };
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            for (at, item) in items.iter().enumerate() {
+                out.push(if at == 0 { '[' } else { ',' });
+                line(out, level + 1);
+                dump_lines(out, item, indent, level + 1);
+            }
+            line(out, level);
+            out.push(']');
+        }
+        Value::Object(map) if !map.is_empty() => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by(|a, b| a.0.cmp(b.0));
+            for (at, (key, value)) in entries.into_iter().enumerate() {
+                out.push(if at == 0 { '{' } else { ',' });
+                line(out, level + 1);
+                dump_text(out, key);
+                out.push_str(": ");
+                dump_lines(out, value, indent, level + 1);
+            }
+            line(out, level);
+            out.push('}');
+        }
+        other => dump(out, other, (", ", ": "), true),
+    }
+}
+
 fn dump(out: &mut String, value: &Value, separators: (&str, &str), sorts: bool) {
     match value {
         Value::Null => out.push_str("null"),

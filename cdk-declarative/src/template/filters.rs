@@ -6,7 +6,7 @@ use super::eval::{Evaluator, Given};
 use super::functions::{quote, quote_plus};
 use super::value::{Eval, Val, other_fault, type_fault};
 use super::{access, digests, ops, tests, text_filters};
-use crate::python::{float_of_text, int_of_text, json_dumps};
+use crate::python::{float_of_text, int_of_text, json_dumps, json_dumps_indented};
 
 /// A filter, by its name in templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(crate) fn apply<'a>(
         "rejectattr" => select(&value, &args, false, true),
         "sort" => sort(&value, &args),
         "max" | "min" => extreme(&value, &args, name == "max"),
-        "unique" => unique(&value),
+        "unique" => unique(&value, &args),
         "sum" => sum(&value, &args),
         "reverse" => reverse(&value),
         "batch" => batch(&value, &args),
@@ -119,7 +119,7 @@ pub(crate) fn apply<'a>(
             None if matches!(value, Val::Undefined(_)) => Ok(Val::list(Vec::new())),
             None => type_fault("Can only get item pairs from a mapping."),
         },
-        "dictsort" => dictsort(&value),
+        "dictsort" => dictsort(&value, &args),
         "attr" => {
             let key = args.need(0, "name", name)?;
             Ok(value.key(&key).unwrap_or_else(nothing))
@@ -132,7 +132,7 @@ pub(crate) fn apply<'a>(
             },
         },
         "round" => round(&value, &args),
-        "tojson" => tojson(&value),
+        "tojson" => tojson(&value, &args),
         "string" => string(value),
         "urlencode" => urlencode(&value),
         "format" => super::printf::format(&value.to_text(), &Val::Tuple(Rc::new(args.positional)))
@@ -241,6 +241,9 @@ fn by_attribute<'a>(item: &Val<'a>, attribute: Option<&Val<'a>>) -> Eval<Val<'a>
 }
 
 fn map<'a>(value: &Val<'a>, mut args: Given<'a>, evaluator: &mut Evaluator<'a>) -> Eval<Val<'a>> {
+    if !value.is_true() {
+        return Ok(Val::list(Vec::new()));
+    }
     let items = value.items()?;
     let attribute = args.get(usize::MAX, "attribute");
     let mut mapped = Vec::with_capacity(items.len());
@@ -295,6 +298,9 @@ fn select<'a>(
         named: Vec::new(),
     };
     let mut kept = Vec::new();
+    if !value.is_true() {
+        return Ok(Val::list(kept));
+    }
     for item in value.items()? {
         let tested = by_attribute(&item, attribute)?;
         let holds = match test {
@@ -325,35 +331,57 @@ fn order(a: &Val<'_>, b: &Val<'_>, fault: &mut Option<super::value::Fault>) -> s
     }
 }
 
-fn without_case<'a>(value: Val<'a>) -> Val<'a> {
-    match value {
-        Val::Str(text) => Val::text(text.to_lowercase()),
+/// What items are compared by: themselves or an attribute, without regard to case unless told so.
+fn comparable<'a>(item: &Val<'a>, attribute: Option<&Val<'a>>, keeps_case: bool) -> Eval<Val<'a>> {
+    Ok(match by_attribute(item, attribute)? {
+        Val::Str(text) if !keeps_case => Val::text(text.to_lowercase()),
         other => other,
+    })
+}
+
+fn flag(args: &Given<'_>, at: usize, name: &str) -> bool {
+    args.get(at, name).is_some_and(|flag| flag.is_true())
+}
+
+/// Keyed items by their keys; those that are equal stay in their order, also in reverse.
+fn by_keys<'a, T>(mut keyed: Vec<(Val<'a>, T)>, is_reverse: bool) -> Eval<Vec<T>> {
+    let mut fault = None;
+    keyed.sort_by(|a, b| match is_reverse {
+        true => order(&b.0, &a.0, &mut fault),
+        false => order(&a.0, &b.0, &mut fault),
+    });
+    match fault {
+        Some(fault) => Err(fault),
+        None => Ok(keyed.into_iter().map(|(_, item)| item).collect()),
     }
 }
 
 fn sort<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
-    let keeps_case = args
-        .get(1, "case_sensitive")
-        .is_some_and(|flag| flag.is_true());
+    let keeps_case = flag(args, 1, "case_sensitive");
     let attribute = args.get(2, "attribute");
+    // Several attributes stand in one text.
+    let attributes: Vec<Val<'a>> = match &attribute {
+        Some(Val::Str(names)) => {
+            let names = names.split(',');
+            names.map(|name| Val::text(name.to_owned())).collect()
+        }
+        other => other.iter().cloned().collect(),
+    };
     let mut keyed = Vec::new();
     for item in value.items()? {
-        let key = by_attribute(&item, attribute.as_ref())?;
-        keyed.push((if keeps_case { key } else { without_case(key) }, item));
+        let keys = attributes.iter();
+        let keys = keys.map(|attribute| comparable(&item, Some(attribute), keeps_case));
+        let key = match attributes.is_empty() {
+            true => comparable(&item, None, keeps_case)?,
+            false => Val::Tuple(Rc::new(keys.collect::<Eval<_>>()?)),
+        };
+        keyed.push((key, item));
     }
-    let mut fault = None;
-    keyed.sort_by(|a, b| order(&a.0, &b.0, &mut fault));
-    if let Some(fault) = fault {
-        return Err(fault);
-    }
-    if args.get(0, "reverse").is_some_and(|flag| flag.is_true()) {
-        keyed.reverse();
-    }
-    Ok(Val::list(keyed.into_iter().map(|(_, item)| item).collect()))
+    by_keys(keyed, flag(args, 0, "reverse")).map(Val::list)
 }
 
 fn extreme<'a>(value: &Val<'a>, args: &Given<'a>, is_max: bool) -> Eval<Val<'a>> {
+    let keeps_case = flag(args, 0, "case_sensitive");
     let attribute = args.get(1, "attribute");
     let wanted = if is_max {
         std::cmp::Ordering::Greater
@@ -362,7 +390,7 @@ fn extreme<'a>(value: &Val<'a>, args: &Given<'a>, is_max: bool) -> Eval<Val<'a>>
     };
     let mut best: Option<(Val<'a>, Val<'a>)> = None;
     for item in value.items()? {
-        let key = without_case(by_attribute(&item, attribute.as_ref())?);
+        let key = comparable(&item, attribute.as_ref(), keeps_case)?;
         let is_better = match &best {
             None => true,
             Some((found, _)) => ops::compare(&key, found)? == Some(wanted),
@@ -374,10 +402,12 @@ fn extreme<'a>(value: &Val<'a>, args: &Given<'a>, is_max: bool) -> Eval<Val<'a>>
     Ok(best.map_or_else(nothing, |(_, item)| item))
 }
 
-fn unique<'a>(value: &Val<'a>) -> Eval<Val<'a>> {
+fn unique<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
+    let keeps_case = flag(args, 0, "case_sensitive");
+    let attribute = args.get(1, "attribute");
     let mut kept: Vec<(Val<'a>, Val<'a>)> = Vec::new();
     for item in value.items()? {
-        let key = without_case(item.clone());
+        let key = comparable(&item, attribute.as_ref(), keeps_case)?;
         if !kept.iter().any(|(known, _)| known.equals(&key)) {
             kept.push((key, item));
         }
@@ -451,7 +481,14 @@ fn slice<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
 /// `1.5 MB`, or `1.4 MiB` if `binary`.
 fn filesizeformat<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
     let text = value.to_text();
-    let Some(bytes) = value.as_float().or_else(|| float_of_text(&text)) else {
+    let number = match value {
+        Val::Str(text) => float_of_text(text),
+        other => match other.clone().defined()?.as_float() {
+            None => return type_fault("filesizeformat needs a number"),
+            number => number,
+        },
+    };
+    let Some(bytes) = number else {
         return other_fault(format!("could not convert string to float: '{text}'"));
     };
     let (base, infix) = match args.get(0, "binary").is_some_and(|flag| flag.is_true()) {
@@ -489,7 +526,7 @@ fn groupby<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
         named: Vec::new(),
     };
     for item in sort(value, &by_key)?.items()? {
-        let key = by_attribute(&item, Some(&attribute))?;
+        let key = by_attribute(&item, Some(&attribute))?.defined()?;
         match groups.last_mut().filter(|(last, _)| last.equals(&key)) {
             Some((_, items)) => items.push(item),
             None => groups.push((key, vec![item])),
@@ -503,22 +540,23 @@ fn groupby<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
     ))
 }
 
-fn dictsort<'a>(value: &Val<'a>) -> Eval<Val<'a>> {
+fn dictsort<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
     let Some(entries) = value.entries() else {
-        return type_fault("dictsort needs a mapping");
+        return other_fault(format!("'{}' object has no items", value.type_name()));
     };
-    let mut fault = None;
-    let mut keyed: Vec<_> = entries
-        .into_iter()
-        .map(|entry| (without_case(entry.0.clone()), entry))
-        .collect();
-    keyed.sort_by(|a, b| order(&a.0, &b.0, &mut fault));
-    match fault {
-        Some(fault) => Err(fault),
-        None => Ok(Val::list(
-            keyed.into_iter().map(|(_, entry)| pair(entry)).collect(),
-        )),
-    }
+    let keeps_case = flag(args, 0, "case_sensitive");
+    let by = args.get(1, "by").map(|by| by.to_text().into_owned());
+    let by_value = match by.as_deref() {
+        None | Some("key") => false,
+        Some("value") => true,
+        Some(_) => return other_fault("dictsort sorts by `key` or `value`"),
+    };
+    let keyed = entries.into_iter().map(|entry| {
+        let key = if by_value { &entry.1 } else { &entry.0 };
+        Ok((comparable(key, None, keeps_case)?, entry))
+    });
+    let sorted = by_keys(keyed.collect::<Eval<_>>()?, flag(args, 2, "reverse"))?;
+    Ok(Val::list(sorted.into_iter().map(pair).collect()))
 }
 
 fn round<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
@@ -543,21 +581,27 @@ fn round<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
             .unwrap_or(float),
         _ => (float * scale).round_ties_even() / scale,
     };
-    Ok(match value {
+    let is_common = method.as_deref().is_none_or(|method| method == "common");
+    Ok(match value.as_int().filter(|_| is_common) {
         // Python keeps whole numbers whole.
-        Val::Int(_) if method.is_none() && precision >= 0 => value.clone(),
-        _ => Val::Float(rounded),
+        Some(int) if precision >= 0 => Val::Int(int),
+        Some(_) => Val::Int(rounded as i128),
+        None => Val::Float(rounded),
     })
 }
 
-fn tojson<'a>(value: &Val<'a>) -> Eval<Val<'a>> {
+fn tojson<'a>(value: &Val<'a>, args: &Given<'a>) -> Eval<Val<'a>> {
     let Some(json) = value.to_json() else {
         return type_fault(format!(
             "Object of type {} is not JSON serializable",
             value.type_name()
         ));
     };
-    let text = json_dumps(&json, (", ", ": "), true);
+    let indent = args.get(0, "indent").and_then(|indent| indent.as_int());
+    let text = match indent.map(|indent| usize::try_from(indent.min(1000)).unwrap_or(0)) {
+        Some(indent) => json_dumps_indented(&json, indent),
+        None => json_dumps(&json, (", ", ": "), true),
+    };
     let text = text
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")

@@ -8,22 +8,27 @@ use super::eval::{Given, set_entry};
 use super::value::{Eval, Val, other_fault, type_fault};
 use crate::time::{Moment, isoformat_to, strftime};
 
-const STR: [&str; 40] = [
+const STR: [&str; 45] = [
     "capitalize",
     "casefold",
     "center",
     "count",
     "encode",
     "endswith",
+    "expandtabs",
     "find",
     "format",
+    "format_map",
     "index",
     "isalnum",
     "isalpha",
+    "isascii",
     "isdecimal",
     "isdigit",
+    "isidentifier",
     "islower",
     "isnumeric",
+    "isprintable",
     "isspace",
     "istitle",
     "isupper",
@@ -50,19 +55,21 @@ const STR: [&str; 40] = [
     "upper",
     "zfill",
 ];
-const DICT: [&str; 9] = [
+const DICT: [&str; 10] = [
     "clear",
     "copy",
     "get",
     "items",
     "keys",
     "pop",
+    "popitem",
     "setdefault",
     "update",
     "values",
 ];
-const LIST: [&str; 10] = [
-    "append", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse", "sort",
+const LIST: [&str; 11] = [
+    "append", "clear", "copy", "count", "extend", "index", "insert", "pop", "remove", "reverse",
+    "sort",
 ];
 const DATE: [&str; 8] = [
     "ctime",
@@ -180,6 +187,10 @@ fn change_dict<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a
                 (None, None) => other_fault(format!("there is no key {}", key.to_text())),
             }
         }
+        "popitem" => match dict.borrow_mut().pop() {
+            Some(entry) => Ok(Val::Tuple(Rc::new(vec![entry.0, entry.1]))),
+            None => other_fault("popitem(): dictionary is empty"),
+        },
         _ => {
             dict.borrow_mut().clear();
             Ok(Val::None)
@@ -200,8 +211,12 @@ fn list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
         }
         "index" => {
             let wanted = args.need(0, "value", name)?;
-            match value.items()?.iter().position(|item| item.equals(&wanted)) {
-                Some(at) => Ok(Val::Int(at as i128)),
+            let items = value.items()?;
+            let start = args.get(1, "start").and_then(|start| start.as_int());
+            let start = place(start.unwrap_or(0), items.len());
+            let mut rest = items.iter().skip(start);
+            match rest.position(|item| item.equals(&wanted)) {
+                Some(at) => Ok(Val::Int((start + at) as i128)),
                 None => other_fault("the value is not in the list"),
             }
         }
@@ -210,15 +225,17 @@ fn list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     }
 }
 
+/// A place in a list; negative ones count from its end.
+fn place(at: i128, length: usize) -> usize {
+    let at = if at < 0 { at + length as i128 } else { at };
+    usize::try_from(at.max(0)).unwrap_or(usize::MAX).min(length)
+}
+
 fn change_list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     let Val::List(list) = value else {
         return other_fault(format!(
             "`{name}` would change a value that belongs to the connector"
         ));
-    };
-    let index = |at: i128, length: usize| {
-        let at = if at < 0 { at + length as i128 } else { at };
-        usize::try_from(at.max(0)).unwrap_or(usize::MAX).min(length)
     };
     match name {
         "append" => list.borrow_mut().push(args.need(0, "object", name)?),
@@ -230,7 +247,7 @@ fn change_list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a
             let at = args.need(0, "index", name)?.as_int().unwrap_or(0);
             let item = args.need(1, "object", name)?;
             let mut list = list.borrow_mut();
-            let at = index(at, list.len());
+            let at = place(at, list.len());
             list.insert(at, item);
         }
         "pop" => {
@@ -239,7 +256,7 @@ fn change_list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a
                 .get(0, "index")
                 .and_then(|at| at.as_int())
                 .unwrap_or(-1);
-            let at = index(at, list.len());
+            let at = place(at, list.len());
             if at >= list.len() {
                 return other_fault("pop index out of range");
             }
@@ -253,6 +270,7 @@ fn change_list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a
                 None => return other_fault("the value is not in the list"),
             }
         }
+        "clear" => list.borrow_mut().clear(),
         "reverse" => list.borrow_mut().reverse(),
         _ => {
             let mut sorted = super::filters::sorted(value.items()?)?;
@@ -331,7 +349,9 @@ fn date_method<'a>(
             if is_date {
                 Val::Date(local.date())
             } else {
-                Val::Time(moment.with_local(local))
+                let moment = moment.with_local(local);
+                let drops_zone = args.get(7, "tzinfo").is_some_and(|zone| zone.is_none());
+                Val::Time(if drops_zone { moment.naive() } else { moment })
             }
         }
     })

@@ -74,6 +74,30 @@ pub(crate) fn is_list(value: &Val<'_>) -> bool {
 }
 
 fn repeated<'a>(value: &Val<'a>, times: i128) -> Eval<Val<'a>> {
+    match value {
+        Val::Delta(us) => {
+            return match us.checked_mul(times) {
+                Some(us) => Ok(Val::Delta(us)),
+                None => other_fault("a duration gets too long"),
+            };
+        }
+        Val::Duration(span) => {
+            let times = i64::try_from(times).ok();
+            let scaled = times.and_then(|times| {
+                let (months, us) = (span.months.checked_mul(times)?, span.us.checked_mul(times)?);
+                Some(Span { months, us })
+            });
+            return match scaled {
+                Some(span) => Ok(Val::Duration(span)),
+                None => other_fault("a duration gets too long"),
+            };
+        }
+        Val::Tuple(items) => {
+            let list = repeated(&Val::list(items.to_vec()), times)?;
+            return Ok(Val::Tuple(std::rc::Rc::new(list.items()?)));
+        }
+        _ => {}
+    }
     let times = usize::try_from(times.max(0)).unwrap_or(usize::MAX);
     let fits = |length: usize| {
         length
@@ -82,7 +106,6 @@ fn repeated<'a>(value: &Val<'a>, times: i128) -> Eval<Val<'a>> {
     };
     match value {
         Val::Str(text) if fits(text.len()) => Ok(Val::text(text.repeat(times))),
-        Val::Delta(us) => Ok(Val::Delta(us * times as i128)),
         list if is_list(list) => {
             let items = list.items()?;
             if !fits(items.len()) {

@@ -31,14 +31,21 @@ pub(super) fn call<'a>(text: &str, name: &str, args: &Given<'a>) -> Eval<Val<'a>
             own(kept.unwrap_or(text).to_owned())
         }
         "split" | "rsplit" => split(text, name == "rsplit", args),
-        "splitlines" => Ok(Val::list(
-            text.lines()
-                .map(|line| Val::text(line.to_owned()))
-                .collect(),
-        )),
+        "splitlines" => {
+            let keeps_ends = args.get(0, "keepends").is_some_and(|flag| flag.is_true());
+            let lines: Vec<&str> = match keeps_ends {
+                true => text.split_inclusive('\n').collect(),
+                false => text.lines().collect(),
+            };
+            let lines = lines.into_iter().map(|line| Val::text(line.to_owned()));
+            Ok(Val::list(lines.collect()))
+        }
         "partition" | "rpartition" => {
             let part = args.need(0, "sep", name)?;
             let part = part.as_str(name)?;
+            if part.is_empty() {
+                return other_fault("empty separator");
+            }
             let found = if name == "partition" {
                 text.split_once(part)
             } else {
@@ -65,16 +72,27 @@ pub(super) fn call<'a>(text: &str, name: &str, args: &Given<'a>) -> Eval<Val<'a>
                 Err(_) => text.replace(old.as_str(name)?, new.as_str(name)?),
             })
         }
-        "startswith" => affix(args, name, |part| text.starts_with(part)),
-        "endswith" => affix(args, name, |part| text.ends_with(part)),
+        "startswith" | "endswith" => affix(text, args, name),
         "find" | "rfind" | "index" | "rindex" => find(text, name, args),
         "count" => {
             let part = args.need(0, "sub", name)?;
-            Ok(Val::Int(text.matches(part.as_str(name)?).count() as i128))
+            let found = window(text, args)
+                .map(|(_, text)| Ok(text.matches(part.as_str(name)?).count()))
+                .transpose()?;
+            Ok(Val::Int(found.unwrap_or(0) as i128))
         }
         "zfill" | "ljust" | "rjust" | "center" => own(padded(text, name, args)?),
         "encode" => own(text.to_owned()),
+        "expandtabs" => own(without_tabs(text, args)),
         "format" => format(text, args).map(Val::text),
+        "format_map" => {
+            let values = args.need(0, "mapping", name)?.entries().unwrap_or_default();
+            format_by(text, |field| {
+                let found = values.iter().find(|(key, _)| key.to_text() == field);
+                found.map(|(_, value)| value.clone())
+            })
+            .map(Val::text)
+        }
         _ => Ok(Val::Bool(is(text, name))),
     }
 }
@@ -89,6 +107,14 @@ fn is(text: &str, name: &str) -> bool {
         "isalpha" => all(char::is_alphabetic),
         "isdigit" | "isdecimal" => all(|letter| letter.is_ascii_digit()),
         "isnumeric" => all(char::is_numeric),
+        "isascii" => text.is_ascii(),
+        "isidentifier" => {
+            !text.starts_with(|letter: char| letter.is_numeric())
+                && all(|letter| letter.is_alphanumeric() || letter == '_')
+        }
+        "isprintable" => text
+            .chars()
+            .all(|letter| letter == ' ' || !(letter.is_control() || letter.is_whitespace())),
         "isspace" => all(char::is_whitespace),
         "islower" => has_case && !text.chars().any(char::is_uppercase),
         "isupper" => has_case && !text.chars().any(char::is_lowercase),
@@ -181,29 +207,32 @@ fn split<'a>(text: &str, from_end: bool, args: &Given<'a>) -> Eval<Val<'a>> {
     ))
 }
 
+/// Between blanks; when `most` cuts were made, the rest keeps its outer blanks.
 fn split_blanks(text: &str, most: Option<usize>, from_end: bool) -> Vec<&str> {
     let Some(most) = most else {
         return text.split_whitespace().collect();
     };
+    let trimmed = |text| match from_end {
+        true => str::trim_end(text),
+        false => str::trim_start(text),
+    };
     let mut parts = Vec::new();
-    let mut rest = text.trim();
+    let mut rest = trimmed(text);
     while !rest.is_empty() {
-        let at = if from_end {
-            rest.rfind(char::is_whitespace)
-        } else {
-            rest.find(char::is_whitespace)
+        let at = match from_end {
+            true => rest.rfind(char::is_whitespace),
+            false => rest.find(char::is_whitespace),
         };
         let Some(at) = at.filter(|_| parts.len() < most) else {
             parts.push(rest);
             break;
         };
-        if from_end {
-            parts.push(rest[at..].trim_start());
-            rest = rest[..at].trim_end();
-        } else {
-            parts.push(&rest[..at]);
-            rest = rest[at..].trim_start();
-        }
+        let (part, left) = match from_end {
+            true => (rest[at..].trim_start(), &rest[..at]),
+            false => (&rest[..at], &rest[at..]),
+        };
+        parts.push(part);
+        rest = trimmed(left);
     }
     if from_end {
         parts.reverse();
@@ -231,32 +260,91 @@ fn join<'a>(text: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     Ok(Val::text(out))
 }
 
-fn affix<'a>(args: &Given<'a>, name: &str, holds: impl Fn(&str) -> bool) -> Eval<Val<'a>> {
-    let part = args.need(0, "affix", name)?;
-    if let Val::Tuple(parts) = &part {
-        for part in parts.iter() {
-            if holds(part.as_str(name)?) {
-                return Ok(Val::Bool(true));
-            }
-        }
-        return Ok(Val::Bool(false));
+/// The part of the text that the arguments `start` and `end` leave, and the letters before it.
+fn window<'t>(text: &'t str, args: &Given<'_>) -> Option<(usize, &'t str)> {
+    let bound = |at: usize, name: &str| args.get(at, name).and_then(|value| value.as_int());
+    let (start, end) = (bound(1, "start"), bound(2, "end"));
+    if start.is_none() && end.is_none() {
+        return Some((0, text));
     }
-    Ok(Val::Bool(holds(part.as_str(name)?)))
+    let length = text.chars().count() as i128;
+    let from_start = |at: i128| if at < 0 { (at + length).max(0) } else { at };
+    let start = start.map_or(0, from_start);
+    let end = end.map_or(length, from_start).min(length);
+    if start > end {
+        return None;
+    }
+    let place = |at: i128| {
+        let mut places = text.char_indices().map(|(place, _)| place);
+        places.nth(at as usize).unwrap_or(text.len())
+    };
+    Some((start as usize, &text[place(start)..place(end)]))
+}
+
+fn affix<'a>(text: &str, args: &Given<'a>, name: &str) -> Eval<Val<'a>> {
+    let part = args.need(0, "affix", name)?;
+    let parts = match &part {
+        Val::Tuple(parts) => parts.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let Some((_, text)) = window(text, args) else {
+        return Ok(Val::Bool(false));
+    };
+    for part in parts {
+        let part = part.as_str(name)?;
+        let holds = match name {
+            "startswith" => text.starts_with(part),
+            _ => text.ends_with(part),
+        };
+        if holds {
+            return Ok(Val::Bool(true));
+        }
+    }
+    Ok(Val::Bool(false))
 }
 
 fn find<'a>(text: &str, name: &str, args: &Given<'a>) -> Eval<Val<'a>> {
     let part = args.need(0, "sub", name)?;
     let part = part.as_str(name)?;
-    let at = if name.starts_with('r') {
-        text.rfind(part)
-    } else {
-        text.find(part)
-    };
+    let at = window(text, args).and_then(|(before, text)| {
+        let at = match name.starts_with('r') {
+            true => text.rfind(part),
+            false => text.find(part),
+        };
+        at.map(|at| before + text[..at].chars().count())
+    });
     match at {
-        Some(at) => Ok(Val::Int(text[..at].chars().count() as i128)),
+        Some(at) => Ok(Val::Int(at as i128)),
         None if name.ends_with("index") => other_fault("substring not found"),
         None => Ok(Val::Int(-1)),
     }
+}
+
+/// Blanks up to the next column that is a multiple of `tabsize`.
+fn without_tabs(text: &str, args: &Given<'_>) -> String {
+    let size = args.get(0, "tabsize").and_then(|size| size.as_int());
+    let size = usize::try_from(size.unwrap_or(8).min(1000)).unwrap_or(0);
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0;
+    for letter in text.chars() {
+        match letter {
+            '\t' if size == 0 => {}
+            '\t' => {
+                let blanks = size - column % size;
+                out.push_str(&" ".repeat(blanks));
+                column += blanks;
+            }
+            '\n' | '\r' => {
+                out.push(letter);
+                column = 0;
+            }
+            letter => {
+                out.push(letter);
+                column += 1;
+            }
+        }
+    }
+    out
 }
 
 fn padded(text: &str, name: &str, args: &Given<'_>) -> Eval<String> {
@@ -285,10 +373,22 @@ fn padded(text: &str, name: &str, args: &Given<'_>) -> Eval<String> {
 }
 
 /// `str.format` with plain fields: `{}`, `{0}`, `{name}`.
-fn format(text: &str, args: &Given<'_>) -> Eval<String> {
+fn format<'a>(text: &str, args: &Given<'a>) -> Eval<String> {
+    let mut next = 0;
+    format_by(text, |field| match field.parse::<usize>() {
+        Ok(at) => args.positional.get(at).cloned(),
+        Err(_) if field.is_empty() => {
+            next += 1;
+            args.positional.get(next - 1).cloned()
+        }
+        Err(_) => args.get(usize::MAX, field),
+    })
+}
+
+/// The same with what gives the value of a field.
+fn format_by<'a>(text: &str, mut value_of: impl FnMut(&str) -> Option<Val<'a>>) -> Eval<String> {
     let mut out = String::new();
     let mut rest = text;
-    let mut next = 0;
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(&rest[..at]);
         let brace = &rest[at..at + 1];
@@ -302,15 +402,7 @@ fn format(text: &str, args: &Given<'_>) -> Eval<String> {
             return other_fault("a brace of the format stands alone");
         };
         let (field, spec) = rest[..end].split_once(':').unwrap_or((&rest[..end], ""));
-        let value = match field.parse::<usize>() {
-            Ok(at) => args.positional.get(at).cloned(),
-            Err(_) if field.is_empty() => {
-                next += 1;
-                args.positional.get(next - 1).cloned()
-            }
-            Err(_) => args.get(usize::MAX, field),
-        };
-        let Some(value) = value else {
+        let Some(value) = value_of(field) else {
             return other_fault(format!("there is no value for `{field}` of the format"));
         };
         out.push_str(&with_spec(&value, spec)?);

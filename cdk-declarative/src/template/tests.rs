@@ -8,7 +8,7 @@ use super::value::{Eval, Val, other_fault};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Test(&'static str);
 
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 38] = [
     "!=",
     "<",
     "<=",
@@ -23,6 +23,7 @@ const NAMES: [&str; 36] = [
     "equalto",
     "even",
     "false",
+    "filter",
     "float",
     "ge",
     "greaterthan",
@@ -42,6 +43,7 @@ const NAMES: [&str; 36] = [
     "sameas",
     "sequence",
     "string",
+    "test",
     "true",
     "undefined",
     "upper",
@@ -60,12 +62,14 @@ impl Test {
 pub(crate) fn holds(test: Test, value: &Val<'_>, args: &Given<'_>) -> Eval<bool> {
     use std::cmp::Ordering::{Greater, Less};
     let other = || args.need(0, "other", test.0);
-    let int = || match value.as_int() {
-        Some(int) => Ok(int),
-        None => match value.clone().defined()? {
-            Val::Float(float) => Ok(float as i128),
-            other => super::value::type_fault(format!("'{}' is no number", other.type_name())),
-        },
+    // As Python divides: the remainder has the sign of the divisor.
+    let remainder = |by: f64| match (value.as_int(), value.clone().defined()?.as_float()) {
+        (Some(int), _) if by.fract() == 0.0 => Ok(int.rem_euclid(by as i128) as f64),
+        (_, Some(float)) => Ok(float - by * (float / by).floor()),
+        _ => {
+            let name = value.type_name();
+            super::value::type_fault(format!("'{name}' is no number"))
+        }
     };
     let compared = || ops::compare(value, &other()?);
     Ok(match test.0 {
@@ -83,11 +87,13 @@ pub(crate) fn holds(test: Test, value: &Val<'_>, args: &Given<'_>) -> Eval<bool>
         "iterable" => value.items().is_ok(),
         "sequence" => value.len().is_ok(),
         "callable" => matches!(value, Val::Function(_) | Val::Method(..)),
-        "odd" => int()?.rem_euclid(2) == 1,
-        "even" => int()?.rem_euclid(2) == 0,
-        "divisibleby" => match other()?.as_int() {
-            None | Some(0) => return other_fault("divisibleby needs a number other than 0"),
-            Some(by) => int()? % by == 0,
+        "odd" => remainder(2.0)? == 1.0,
+        "even" => remainder(2.0)? == 0.0,
+        "filter" => matches!(value, Val::Str(name) if super::filters::Filter::of(name).is_ok()),
+        "test" => matches!(value, Val::Str(name) if Test::of(name).is_ok()),
+        "divisibleby" => match other()?.as_float() {
+            Some(by) if by != 0.0 => remainder(by)? == 0.0,
+            _ => return other_fault("divisibleby needs a number other than 0"),
         },
         "in" => ops::contains(&other()?, value)?,
         "eq" | "==" | "equalto" => value.equals(&other()?),

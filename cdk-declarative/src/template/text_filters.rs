@@ -12,8 +12,20 @@ pub(super) fn apply<'a>(name: &str, value: &Val<'a>, args: &Given<'a>) -> Eval<V
         "upper" => text.to_uppercase(),
         "capitalize" => strings::capitalized(&text),
         "escape" | "e" | "forceescape" => escaped(&text),
-        "wordcount" => return Ok(Val::Int(text.split_whitespace().count() as i128)),
+        "wordcount" => {
+            let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            return Ok(Val::Int(
+                words.filter(|word| !word.is_empty()).count() as i128
+            ));
+        }
         "trim" => return strings::call(&text, "strip", args),
+        "center" if args.get(0, "width").is_none() => {
+            let width = Given {
+                positional: vec![Val::Int(80)],
+                named: Vec::new(),
+            };
+            return strings::call(&text, name, &width);
+        }
         "center" | "replace" => return strings::call(&text, name, args),
         "title" => title(&text),
         "truncate" => truncate(&text, args),

@@ -433,8 +433,9 @@ fn duration_text(span: &Span) -> String {
     }
     if months != 0 {
         parts.push(match months {
-            1 => "1 month".to_owned(),
-            _ => format!("{months} months"),
+            2.. => format!("{months} months"),
+            // Negative ones too.
+            _ => format!("{months} month"),
         });
     }
     parts.push(delta_text(span.us.into()));

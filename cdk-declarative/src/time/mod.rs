@@ -73,6 +73,15 @@ impl Moment {
         self.offset
     }
 
+    /// The same wall time, of no place.
+    #[must_use]
+    pub fn naive(self) -> Self {
+        Self {
+            offset: None,
+            ..self
+        }
+    }
+
     /// The same wall time, in UTC when it has no offset.
     #[must_use]
     pub fn or_utc(self) -> Self {
