@@ -199,8 +199,11 @@ impl ManifestSource {
         rules.transform(&mut config)?;
         if let Some(spec) = &spec {
             let spec = specification(spec)?;
-            // Registers secrets, and names what is wrong with a config that does not fit.
-            let _: Value = cdk_core::config::parse(&spec, &config, context.secrets())?;
+            let schema = &spec.connection_specification;
+            let secrets = cdk_core::config::secrets_of(schema, &config);
+            context.secrets().add_all(secrets);
+            // Templates see the config as it is, nulls included.
+            cdk_core::config::validate(&spec, &config)?;
         }
         let scope = Scope::new(&config, clock.as_ref());
         let api_budget = root.child("api_budget")?;

@@ -1,9 +1,15 @@
 //! What becomes of the parts of an answer, in whole reads.
 
+use std::io::{Cursor, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use cdk_core::entrypoint::Exit;
+use cdk_http::header::HeaderMap;
+use cdk_http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::api::{error, read, records, source, stream};
+use crate::api::{Answers, error, pages, read, records, source, stream};
 
 /// Lists `a` and `b`, of which each page has two places.
 fn two_lists(asked: &str) -> (u16, Value) {
@@ -81,4 +87,61 @@ async fn the_older_spelling_fetches_properties_too() {
     let (exit, messages) = read(source(&[contacts_stream], contacts), &["contacts"]).await;
     assert_eq!(exit, Exit::Success, "{messages:?}");
     assert_eq!(records(&messages, "contacts"), [&json!({"id": 1})]);
+}
+
+/// The records of a stream whose only answer is this one.
+async fn decoded(decoder: Value, body: Vec<u8>) -> Vec<Value> {
+    let items = stream(
+        "items",
+        json!({"retriever": {
+            "decoder": decoder, "record_selector": {"extractor": {"field_path": []}}
+        }}),
+    );
+    let body = Bytes::from(body);
+    let answer = move |request: &Request| {
+        Response::new(
+            StatusCode::OK,
+            HeaderMap::new(),
+            request.url.clone(),
+            body.clone(),
+        )
+    };
+    let source = source(&[items], pages).with_transport(Arc::new(Answers(answer)));
+    let (exit, messages) = read(source, &["items"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    records(&messages, "items").into_iter().cloned().collect()
+}
+
+#[tokio::test]
+async fn all_files_of_an_archive_are_read_in_their_order() {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [("b.csv", "id,n\n1,x\n"), ("a.csv", "id,n\n2,y\n3,z\n")] {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(name, options).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    let body = archive.finish().unwrap().into_inner();
+    let decoder = json!({"type": "ZipfileDecoder", "decoder": {"type": "CsvDecoder"}});
+    assert_eq!(
+        decoded(decoder, body).await,
+        [
+            json!({"id": "1", "n": "x"}),
+            json!({"id": "2", "n": "y"}),
+            json!({"id": "3", "n": "z"}),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn items_are_read_out_of_the_middle_of_a_long_document() {
+    // Longer than what is kept in memory.
+    let filler = "x".repeat(17 << 20);
+    let body = format!(
+        r#"{{"before": "{filler}", "a": {{"items": [{{"id": 1}}, {{"id": 2}}]}}, "after": []}}"#
+    );
+    let decoder = json!({"type": "JsonItemsDecoder", "items_path": "a.items"});
+    assert_eq!(
+        decoded(decoder, body.into_bytes()).await,
+        [json!({"id": 1}), json!({"id": 2})]
+    );
 }

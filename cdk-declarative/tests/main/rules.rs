@@ -182,6 +182,77 @@ fn tables(asked: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
+async fn a_mapping_with_a_condition_applies_where_it_holds() {
+    let mapping = |path: &str, value: &str, condition: Value| json!({"type": "ComponentMappingDefinition", "field_path": [path], "value": value, "condition": condition, "create_or_update": true});
+    let mut document: Value =
+        serde_json::from_str(&crate::api::manifest(&[stream("static", json!({}))])).unwrap();
+    document["dynamic_streams"] = json!([{
+        "type": "DynamicDeclarativeStream",
+        "stream_template": stream("template", json!({})),
+        "components_resolver": {
+            "type": "ConfigComponentsResolver",
+            "stream_config": {"type": "StreamConfig", "configs_pointer": ["tables"]},
+            "components_mapping": [
+                mapping("name", "{{ components_values.name }}", json!("{{ true }}")),
+                mapping("primary_key", "{{ components_values.key }}", json!("{{ components_values.key is defined }}"))
+            ]
+        }
+    }]);
+    document["streams"] = json!([]);
+    document["check"]["stream_names"] = json!([]);
+    let source = of_manifest(&document.to_string(), everything);
+    let config = json!({"tables": [{"name": "a", "key": "id"}, {"name": "b"}]});
+    let budget = cdk_core::MemoryBudget::default();
+    let (events, _received) =
+        cdk_core::event::channel(budget, cdk_core::watchdog::Progress::default());
+    let context = cdk_core::Context::new(events);
+    let catalog = cdk_core::DynSource::discover_dyn(&source, &config, &context)
+        .await
+        .unwrap();
+    let keys = catalog.streams.iter().map(|stream| {
+        (
+            stream.name.as_str(),
+            stream.source_defined_primary_key.clone(),
+        )
+    });
+    let key = vec![vec!["id".to_owned()]];
+    assert_eq!(keys.collect::<Vec<_>>(), [("a", Some(key)), ("b", None)]);
+}
+
+#[tokio::test]
+async fn streams_of_one_group_are_never_read_at_once() {
+    let streams = ["a", "b", "c", "alone"].map(|name| stream(name, json!({})));
+    let mut document: Value = serde_json::from_str(&crate::api::manifest(&streams)).unwrap();
+    document["concurrency_level"] = json!({"type": "ConcurrencyLevel", "default_concurrency": 8});
+    document["stream_groups"] = json!({"heavy": {
+        "streams": [{"$ref": "#/streams/0"}, {"$ref": "#/streams/1"}, {"$ref": "#/streams/2"}],
+        "action": {"type": "BlockSimultaneousSyncsAction"}
+    }});
+    let source = of_manifest(&document.to_string(), everything);
+    let (exit, messages) = read(source, &["a", "b", "c", "alone"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    let mut running = Vec::new();
+    for message in &messages {
+        let status = &message["trace"]["stream_status"];
+        let name = status["stream_descriptor"]["name"].as_str().unwrap_or("");
+        if !matches!(name, "a" | "b" | "c") {
+            continue;
+        }
+        match status["status"].as_str() {
+            Some("STARTED") => {
+                assert!(running.is_empty(), "{name} began beside {running:?}");
+                running.push(name);
+            }
+            Some("COMPLETE") => running.retain(|running| *running != name),
+            _ => {}
+        }
+    }
+    for name in ["a", "b", "c", "alone"] {
+        assert_eq!(records(&messages, name).len(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn mappings_of_an_api_only_replace_what_the_template_has() {
     let mapping = |path: Value, value: &str| json!({"type": "ComponentMappingDefinition", "field_path": path, "value": value, "create_or_update": true});
     let mut document: Value =

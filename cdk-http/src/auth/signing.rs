@@ -162,6 +162,26 @@ mod tests {
         assert!(error.message().contains("ES512"), "{error}");
     }
 
+    /// Keys and signatures were made with Python's `cryptography`.
+    #[test]
+    fn deterministic_algorithms_sign_as_other_libraries_do() {
+        for (algorithm, pem, expected) in [
+            (
+                "RS256",
+                include_str!("keys/rs256.pem"),
+                "F1FTqoRoORZQhTWcQNrtpPhBVhXHopgDQBLTc6g8myeXzPux_YNx_8yJ9iEK5Ih1jkdKBcF50rFwanmQ9rcLO6Ym3qV_WEIAht20j3HDxXjBSRnZoJaripK841Xzw3Vo_A7FC823IcErTcHIBAZJXLVScUhmdzGV5XLkqYZni2qmGO8RFsN7KSwrExyKR2WTUJkIhHY2W0vaQoNhARmKy0FvWVF2KTOVpP9ZrtwmGB7bN8aNclY_Q69MUyeR-dyqfAsb4tsDRRFsJN3ejblf1Z6XiFcll4WuGaCFhGd2GtsGyyZTA61r_0R4XBFGg5lEpATuclR35GW0C7FhIbjAwQ",
+            ),
+            (
+                "EdDSA",
+                include_str!("keys/eddsa.pem"),
+                "TaqgEWQtIA3GI8LzsLAAQ2vOG5IA7oonYTCUICSI6JFuGv6hFHpZiEAfQwm03Xke9y9xzzvkK7DRjev6XSx2Aw",
+            ),
+        ] {
+            let key = SigningKey::new(algorithm, pem, None).unwrap();
+            assert_eq!(key.sign(b"message").unwrap(), expected, "{algorithm}");
+        }
+    }
+
     #[cfg(feature = "all-keys")]
     mod all_keys {
         use super::*;
