@@ -260,6 +260,19 @@ impl Template {
         let what = match fault {
             Fault::Undefined(what) | Fault::Type(what) | Fault::Other(what) => what,
         };
-        ConnectorError::system(format!("The template `{text}`{of} has no value: {what}."))
+        let remedy = match fault {
+            _ if self.syntax_error().is_some() => {
+                "Correct its syntax; `cdk manifest validate` shows where it is wrong."
+            }
+            Fault::Undefined(_) => {
+                "Correct the name, or say what takes its place: `| default('…')`."
+            }
+            _ => "`cdk manifest eval` shows what it gives for which values.",
+        };
+        let what = what.trim_end_matches('.');
+        let stop = if what.ends_with('?') { "" } else { "." };
+        ConnectorError::system(format!(
+            "The template `{text}`{of} has no value: {what}{stop} {remedy}"
+        ))
     }
 }

@@ -11,6 +11,7 @@ use super::scope::Scope;
 use super::syntax::{self, Expr, Parsed, Reads, Stmt};
 use super::value::{Eval, Fault, Val, other_fault};
 use crate::python::{Literal, literal_eval};
+use crate::words::did_you_mean;
 
 /// A text, parsed.
 #[derive(Debug)]
@@ -98,7 +99,10 @@ impl Program {
         };
         let unknown = |name: &&String| scope.variable(name, parameters).is_none();
         if let Some(name) = parsed.variables.keys().find(unknown) {
-            return other_fault(format!("the variable `{name}` is not available here"));
+            let guess = did_you_mean(name, scope.names());
+            return other_fault(format!(
+                "the variable `{name}` is not available here.{guess}"
+            ));
         }
         match run(parsed, scope, parameters, types) {
             // What Python calls a TypeError leaves the text as it is.

@@ -111,6 +111,20 @@ impl<'a> Scope<'a> {
         self.has_json_loads
     }
 
+    /// The names of the variables.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names = vec!["config", "parameters"];
+        if self.slice.is_some() {
+            names.extend(["stream_slice", "stream_interval", "stream_partition"]);
+        }
+        let mut scope = Some(self);
+        while let Some(at) = scope {
+            names.extend(at.own.map(|own| own.name));
+            scope = at.outer;
+        }
+        names
+    }
+
     /// The value of a variable; `None` when there is none of that name.
     pub(super) fn variable(&self, name: &str, parameters: &'a Value) -> Option<Val<'a>> {
         let mut scope = Some(self);

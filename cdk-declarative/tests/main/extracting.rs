@@ -145,3 +145,29 @@ async fn items_are_read_out_of_the_middle_of_a_long_document() {
         [json!({"id": 1}), json!({"id": 2})]
     );
 }
+
+/// Answers, streams, and the records that the Python CDK 7.39 made of them.
+#[tokio::test]
+async fn combined_and_expanded_records_are_those_of_the_python_cdk() {
+    let table: Value = serde_json::from_str(include_str!("data/extracted.json")).unwrap();
+    let answers = table["answers"].clone();
+    let answer = move |request: &Request| {
+        let query = request.url.query().map(|query| format!("?{query}"));
+        let asked = format!("{}{}", request.url.path(), query.unwrap_or_default());
+        let (url, body) = (request.url.clone(), answers[asked].to_string());
+        Response::new(StatusCode::OK, HeaderMap::new(), url, body)
+    };
+    let streams = table["streams"].as_array().unwrap();
+    let names: Vec<&str> = streams
+        .iter()
+        .map(|stream| stream["name"].as_str().unwrap())
+        .collect();
+    let source = source(streams, pages).with_transport(Arc::new(Answers(answer)));
+    let (exit, messages) = read(source, &names).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    for name in names {
+        let expected = table["records"][name].as_array().unwrap();
+        let found = records(&messages, name);
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{name}");
+    }
+}
