@@ -182,7 +182,10 @@ fn next_steps(folder: &Path) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use clap::{Args, FromArgMatches, ValueEnum};
+
     use super::*;
+    use crate::args::{AuthKind, PagesKind};
 
     /// The files that are not about what a connector does.
     const SHARED: [&str; 6] = [
@@ -207,6 +210,72 @@ mod tests {
         }
         let different: Vec<_> = texts.iter().filter(|(_, texts)| texts.len() > 1).collect();
         assert!(different.is_empty(), "{different:?}");
+    }
+
+    /// What `cargo generate` sets by itself.
+    const GIVEN: &str = "crate_name";
+
+    /// Each placeholder that `cargo generate` asks for, and the choices it offers.
+    fn questions(kind: &str) -> BTreeMap<&'static str, Option<Vec<&'static str>>> {
+        let path = format!("{kind}/{QUESTIONS}");
+        let (_, text) = FILES.iter().find(|(name, _)| *name == path).unwrap();
+        let (_, placeholders) = text.split_once("[placeholders]\n").unwrap();
+        let lines = placeholders
+            .lines()
+            .map(|line| line.split_once(" = ").unwrap());
+        lines
+            .map(|(name, question)| {
+                let choices = question.split_once("choices = [");
+                let choices = choices.map(|(_, rest)| rest.split_once(']').unwrap().0);
+                let choices =
+                    choices.map(|list| list.split(", ").map(|it| it.trim_matches('"')).collect());
+                (name, choices)
+            })
+            .collect()
+    }
+
+    /// The placeholders in the files of a template.
+    fn used(kind: &str) -> BTreeSet<String> {
+        let environment = minijinja::Environment::new();
+        let files = FILES.iter().filter(|(path, _)| {
+            path.starts_with(&format!("{kind}/")) && !path.ends_with(QUESTIONS)
+        });
+        files
+            .flat_map(|(path, text)| {
+                let template = environment.template_from_named_str(path, text);
+                let template = template.unwrap_or_else(|error| panic!("{path}: {error}"));
+                template.undeclared_variables(false)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_placeholder_is_asked_for_by_cargo_generate_and_filled_by_cdk_new() {
+        let command = NewArgs::augment_args(clap::Command::new("new"));
+        let args = command.get_matches_from(["new", "source-http", "x"]);
+        let args = NewArgs::from_arg_matches(&args).unwrap();
+        let filled = values(&args, "source-x").unwrap();
+        for kind in KINDS {
+            let mut asked: BTreeSet<_> = questions(kind).into_keys().map(str::to_owned).collect();
+            assert!(asked.insert(GIVEN.to_owned()), "{kind}: {GIVEN} is given");
+            assert_eq!(used(kind), asked, "{kind}");
+            let unfilled: Vec<_> = asked
+                .iter()
+                .filter(|name| !filled.iter().any(|(it, _)| it == name))
+                .collect();
+            assert!(unfilled.is_empty(), "{kind}: {unfilled:?}");
+        }
+    }
+
+    #[test]
+    fn cargo_generate_offers_the_choices_of_cdk_new() {
+        for kind in ["source-http", "source-declarative"] {
+            let questions = questions(kind);
+            let auths = AuthKind::value_variants().iter().map(|it| it.text());
+            assert_eq!(questions["auth"], Some(auths.collect()), "{kind}");
+            let pages = PagesKind::value_variants().iter().map(|it| it.text());
+            assert_eq!(questions["pagination"], Some(pages.collect()), "{kind}");
+        }
     }
 
     #[test]

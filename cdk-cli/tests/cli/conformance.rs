@@ -1,5 +1,7 @@
 //! `cdk test`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::support::{Desk, source};
@@ -81,6 +83,53 @@ fn a_program_that_breaks_rules_fails_with_exit_code_1() {
     assert!(run.stdout.contains("protocol: "), "{}", run.stdout);
     let junit = std::fs::read_to_string(desk.path("report.xml")).unwrap();
     assert!(junit.contains("<failure message="), "{junit}");
+}
+
+#[test]
+fn bad_connectors_get_a_clear_verdict_within_the_time_limit() {
+    let lying = r#"record 1; echo '{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"items"},"stream_state":{"id":1}},"sourceStats":{"recordCount":7.0}}}'"#;
+    for (name, script, rule) in [
+        ("hangs", source("record 1; sleep 1000"), "run.ends"),
+        ("hangs at once", "sleep 1000".to_owned(), "run.ends"),
+        (
+            "floods",
+            source("while true; do record 1; done"),
+            "run.output-is-bounded",
+        ),
+        (
+            "garbage",
+            source(r"printf '\377\376 garbage\n'"),
+            "wire.json-lines",
+        ),
+        ("crashes", source("record 1; kill -SEGV $$"), "run.no-crash"),
+        (
+            "fails",
+            source("record 1; exit 3"),
+            "run.failure-is-explained",
+        ),
+        ("lies", source(lying), "read.counts"),
+        ("says nothing", "exit 0".to_owned(), "spec.one-answer"),
+    ] {
+        let desk = Desk::new();
+        desk.script("bad", &script);
+        let begun = Instant::now();
+        let run = desk.cdk(&[
+            "test",
+            "-c",
+            "./bad",
+            "--run-limit",
+            "3",
+            "--time-limit",
+            "100",
+            "--output-limit",
+            "1MiB",
+        ]);
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(110), "{name}: {took:?}");
+        assert_eq!(run.code, Some(1), "{name}: {run:?}");
+        let verdict = format!("FAILED   {rule}");
+        assert!(run.stdout.contains(&verdict), "{name}: {}", run.stdout);
+    }
 }
 
 #[test]

@@ -108,3 +108,33 @@ fn what_is_missing_is_named() {
     desk.cdk(&["image", "build", "--program", "script"])
         .assert_error(1, "no program for Linux");
 }
+
+#[test]
+fn every_connector_of_the_workspace_says_what_its_image_is() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut ids = BTreeMap::new();
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let folder = entry.unwrap();
+        let name = folder.file_name().into_string().unwrap();
+        let Ok(text) = std::fs::read_to_string(folder.path().join("metadata.yaml")) else {
+            continue;
+        };
+        let metadata = cdk_declarative::yaml::parse(&text).unwrap();
+        let data = &metadata["data"];
+        assert_eq!(data["dockerRepository"], format!("rust-cdk/{name}"));
+        let role = data["connectorType"].as_str().unwrap();
+        assert!(name.starts_with(&format!("{role}-")), "{name} is no {role}");
+        // Without it a platform sends a destination no generations.
+        let is_destination = role == "destination";
+        assert_eq!(
+            data["supportsRefreshes"].as_bool(),
+            is_destination.then_some(true),
+            "{name}"
+        );
+        let id = data["definitionId"].as_str().unwrap();
+        id.parse::<uuid::Uuid>().unwrap();
+        let other = ids.insert(id.to_owned(), name.clone());
+        assert!(other.is_none(), "{name} has the id of {other:?}");
+    }
+    assert!(ids.len() >= 12, "only {ids:?} were found");
+}

@@ -104,6 +104,9 @@ fn what_can_not_be_made_is_explained() {
         .assert_error(1, "is no name for a connector");
     desk.cdk(&["new", "source-http", "x", "--directory", "missing"])
         .assert_error(1, "No folder can be made");
+    // Nobody may write there, not even root.
+    desk.cdk(&["new", "source-http", "x", "--directory", "/proc"])
+        .assert_error(1, "No folder can be made in /proc");
     desk.write("a-file", "");
     desk.cdk(&["new", "source-http", "x", "--directory", "a-file"])
         .assert_error(1, "No folder can be made");
