@@ -1,4 +1,4 @@
-//! Clients that no one here wrote: PyAirbyte, Airbyte's models of the protocol, Airbyte's standard tests.
+//! Clients that no one here wrote: PyAirbyte, Airbyte's models of the protocol, Airbyte's standard tests, a source of PyPI.
 //!
 //! They are Python packages, in the virtual environment that `scripts/setup` makes at `target/python`.
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cdk_tests::built;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Desk, faker_catalog};
 
@@ -102,6 +102,72 @@ fn pyairbyte_writes_into_a_destination() {
         .query_row("SELECT count(*) FROM users", [], |row| row.get(0))
         .unwrap();
     assert_eq!(count, 50);
+}
+
+#[test]
+fn a_source_of_pypi_feeds_our_destination_through_cdk_sync() {
+    let desk = Desk::new();
+    // The script that pip makes of the package airbyte-source-faker.
+    let source = python().with_file_name("source-faker");
+    assert!(
+        source.exists(),
+        "{} does not exist. Run scripts/setup, which installs tests/python/connectors.txt.",
+        source.display()
+    );
+    // Rows are made of a seed; without `always_updated` a second run has nothing to say about users.
+    let config = json!({"count": 50, "seed": 7, "records_per_slice": 10, "always_updated": false});
+    desk.write(
+        "connection.yaml",
+        &json!({
+            "source": {"path": source, "config": config},
+            "destination": {"name": "sqlite", "config": {"path": "out.sqlite"}},
+            "streams": [
+                {"name": "users", "mode": "incremental_deduped"},
+                {"name": "products", "mode": "full_refresh_overwrite"},
+            ],
+        }),
+    );
+    let sync = || {
+        let output = desk.run("cdk", &["sync", "connection.yaml", "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let report: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        let streams = report["streams"].as_array().unwrap().iter();
+        let read = streams.map(|stream| {
+            assert_eq!(stream["records_read"], stream["records_written"]);
+            (
+                stream["stream"]["name"].clone(),
+                stream["records_read"].clone(),
+            )
+        });
+        read.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        sync(),
+        [("products".into(), 50.into()), ("users".into(), 50.into())]
+    );
+    let database = rusqlite::Connection::open(desk.path("out.sqlite")).unwrap();
+    let one = |query: &str| {
+        database
+            .query_row(query, [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    // Whole rows arrived, not only their number.
+    assert_eq!(
+        one("SELECT count(DISTINCT id) FROM users WHERE email LIKE '%@%' AND age > 0"),
+        50
+    );
+    assert_eq!(
+        one("SELECT count(*) FROM products WHERE make <> '' AND price > 0"),
+        50
+    );
+    // The state that we kept is one that it goes on from.
+    assert_eq!(
+        sync(),
+        [("products".into(), 50.into()), ("users".into(), 0.into())]
+    );
+    assert_eq!(one("SELECT count(*) FROM users"), 50);
+    assert_eq!(one("SELECT count(*) FROM products"), 50);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod check;
 mod clients;
 mod commands;
 mod conformance;
+mod first_hour;
 mod http_source;
 mod links;
 mod load;
