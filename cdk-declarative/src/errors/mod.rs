@@ -239,13 +239,22 @@ pub(crate) fn failed(resolution: &Resolution, outcome: &Outcome, request: &str) 
     let what = match outcome {
         Ok(response) => {
             let said = cdk_http::errors::api_message(&response.body.head());
-            let said = said
-                .map(|said| format!(" The API says: {said}"))
-                .unwrap_or_default();
-            format!(
-                "{request} failed with status {}.{said}",
-                response.status.as_u16()
-            )
+            let said = said.map(|said| {
+                let stop = if said.ends_with(['.', '!', '?']) {
+                    ""
+                } else {
+                    "."
+                };
+                format!(" The API says: {said}{stop}")
+            });
+            let said = said.unwrap_or_default();
+            let remedy = match response.status.as_u16() {
+                401 | 403 => " Check the credentials in the config, and what they may read.",
+                404 => " Check the URL, and the config values it is made of.",
+                _ => "",
+            };
+            let status = response.status.as_u16();
+            format!("{request} failed with status {status}.{said}{remedy}")
         }
         Err(error) => format!("{request} failed: {error}."),
     };
