@@ -2,11 +2,12 @@
 
 use std::io::{Cursor, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use cdk_core::entrypoint::Exit;
 use cdk_http::header::HeaderMap;
-use cdk_http::{Request, Response, StatusCode};
+use cdk_http::{Request, Response, ResponseBody, StatusCode};
 use serde_json::{Value, json};
 
 use crate::api::{Answers, error, pages, read, records, source, stream};
@@ -170,4 +171,59 @@ async fn combined_and_expanded_records_are_those_of_the_python_cdk() {
         let found = records(&messages, name);
         assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{name}");
     }
+}
+
+/// A part of an answer that is counted while somebody holds it.
+struct Counted(Vec<u8>, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn most_of_a_long_answer_is_never_held_at_once() {
+    const ROWS: usize = 64;
+    let (held, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let answer = move |request: &Request| {
+        let (held, most) = (Arc::clone(&held), Arc::clone(&most));
+        let rows = (0..ROWS).map(move |row| {
+            let header = if row == 0 { "id,text\n" } else { "" };
+            let text = format!("{header}{row},{}\n", "x".repeat(1 << 20)).into_bytes();
+            let now = held.fetch_add(text.len(), Ordering::Relaxed) + text.len();
+            most.fetch_max(now, Ordering::Relaxed);
+            Ok(Bytes::from_owner(Counted(text, Arc::clone(&held))))
+        });
+        let url = request.url.clone();
+        let mut response = Response::new(StatusCode::OK, HeaderMap::new(), url, Bytes::new());
+        response.body = ResponseBody::chunks(futures::stream::iter(rows));
+        response
+    };
+    let items = stream(
+        "items",
+        json!({
+            "retriever": {
+                "decoder": {"type": "CsvDecoder"},
+                "record_selector": {
+                    "extractor": {"field_path": []},
+                    "record_filter": {"type": "RecordFilter", "condition": "{{ record['id'] == '63' }}"}
+                }
+            },
+            "transformations": [{"type": "RemoveFields", "field_pointers": [["text"]]}]
+        }),
+    );
+    let source = source(&[items], pages).with_transport(Arc::new(Answers(answer)));
+    let (exit, messages) = read(source, &["items"]).await;
+    assert_eq!(exit, Exit::Success, "{messages:?}");
+    assert_eq!(records(&messages, "items"), [&json!({"id": "63"})]);
+    let most = seen.load(Ordering::Relaxed);
+    assert!(most < 20 << 20, "{most} bytes of {ROWS} MiB at once");
 }
