@@ -1,5 +1,6 @@
 //! Where records go: to the sink, or on to a child stream.
 
+use airbyte_protocol::codec;
 use cdk_core::{ConnectorError, Context, RecordSink, Result};
 use serde_json::{Map, Value};
 
@@ -63,6 +64,27 @@ impl<'a> SinkOutput<'a> {
     /// The latest time of the records, once all have come.
     pub(super) fn into_latest(self) -> Option<Seen> {
         self.latest
+    }
+
+    /// Hands on records as they are, as many at a time as fit into a batch.
+    async fn pass_on<'r>(&mut self, records: impl Iterator<Item = &'r str> + Send) -> Result<()> {
+        let mut records = records.peekable();
+        while records.peek().is_some() {
+            self.sink
+                .write(|writer| {
+                    for record in records.by_ref() {
+                        let text = codec::single_line(record);
+                        writer.text().extend_from_slice(text.as_bytes());
+                        writer.end()?;
+                        if writer.is_full() {
+                            break;
+                        }
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     async fn record(&mut self, record: &str) -> Result<()> {
@@ -130,10 +152,7 @@ impl Output for SinkOutput<'_> {
             ConnectorError::system(format!("Stream {}: {error}.", self.stream.name))
         })?;
         if self.is_plain {
-            for record in records {
-                self.sink.raw_record(record).await?;
-            }
-            return Ok(());
+            return self.pass_on(records).await;
         }
         for record in records {
             self.record(record).await?;

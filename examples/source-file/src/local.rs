@@ -15,7 +15,7 @@ pub(crate) fn path(url: &str) -> Result<PathBuf> {
     if !url.starts_with("file:") {
         return Ok(PathBuf::from(url));
     }
-    let parsed = reqwest::Url::parse(url)
+    let parsed = cdk_http::Url::parse(url)
         .ok()
         .and_then(|url| url.to_file_path().ok());
     parsed.ok_or_else(|| {

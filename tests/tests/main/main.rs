@@ -14,6 +14,7 @@ mod links;
 mod load;
 mod manifests;
 mod output;
+mod proxies;
 mod signals;
 mod spec;
 mod support;

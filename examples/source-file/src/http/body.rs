@@ -92,9 +92,9 @@ impl Transfer {
         loop {
             let chunk = tokio::select! {
                 () = self.chunks.closed() => return Err(ConnectorError::stopped().into()),
-                chunk = response.chunk() => chunk,
+                chunk = response.body.chunk() => chunk,
             };
-            let chunk = chunk.map_err(|error| classify::transport(error, self.file.display()))?;
+            let chunk = chunk.map_err(|error| classify::transport(&error, self.file.display()))?;
             let Some(chunk) = chunk else {
                 return self.check_length();
             };

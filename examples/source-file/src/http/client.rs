@@ -1,49 +1,21 @@
-//! The HTTP client, and the URL it is given.
+//! The HTTP transport, and the URL it is given.
 
 use cdk_core::{ConnectorError, ErrorContext, Result};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Url};
+use cdk_http::{HttpTransport, TransportSettings, Url};
 
 use crate::http::HttpSettings;
 
-const MAX_REDIRECTS: usize = 10;
-
-/// Makes a client. TLS is rustls on ring, with the roots of the operating system.
-pub(super) fn build(has_user_agent: bool, settings: &HttpSettings) -> Result<Client> {
-    // Fails when the process has a provider already; then that one is used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
-        .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.read_timeout)
-        // Bodies arrive as the server stores them, whatever features of reqwest other crates turn on: positions of
-        // a resumed transfer count those bytes.
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd()
-        .redirect(Policy::custom(follow));
-    if has_user_agent {
-        let version = env!("CARGO_PKG_VERSION");
-        builder = builder.user_agent(format!("Airbyte/{version} (source-file, Rust CDK)"));
-    }
-    builder.build().system_error(
-        "The HTTP client could not be made. Check that the machine has CA certificates installed.",
-    )
-}
-
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let is_downgrade = attempt.url().scheme() != "https"
-        && attempt
-            .previous()
-            .last()
-            .is_some_and(|from| from.scheme() == "https");
-    if is_downgrade {
-        return attempt.error("redirect from https to an unprotected address");
-    }
-    if attempt.previous().len() > MAX_REDIRECTS {
-        return attempt.error("too many redirects");
-    }
-    attempt.follow()
+/// Makes a transport; proxies and further certificates come from the environment.
+pub(super) fn build(has_user_agent: bool, settings: &HttpSettings) -> Result<HttpTransport> {
+    let version = env!("CARGO_PKG_VERSION");
+    let agent = has_user_agent.then(|| format!("Airbyte/{version} (source-file, Rust CDK)"));
+    let settings = TransportSettings::from_env()
+        .with_connect_timeout(settings.connect_timeout)
+        .with_read_timeout(settings.read_timeout)
+        // Bodies arrive as the server stores them: positions of a resumed transfer count those bytes.
+        .without_decompression()
+        .with_user_agent(agent);
+    HttpTransport::new(&settings)
 }
 
 /// Parses a URL; without a scheme it is an `https` one.
@@ -65,17 +37,6 @@ pub(super) fn parse_url(text: &str) -> Result<Url> {
     }
 }
 
-/// The URL as messages may show it.
-pub(super) fn display(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
-    let query = if url.query().is_some() { "?…" } else { "" };
-    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +45,10 @@ mod tests {
     fn messages_show_no_credentials() {
         let url =
             parse_url("https://user:pass@x.example:8443/a/b.csv?X-Signature=abc#part").unwrap();
-        assert_eq!(display(&url), "https://x.example:8443/a/b.csv?…");
+        assert_eq!(
+            cdk_http::url::display(&url),
+            "https://x.example:8443/a/b.csv?…"
+        );
     }
 
     #[test]

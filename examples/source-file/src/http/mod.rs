@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cdk_core::RetryStatus;
 use cdk_core::{ConnectorError, Result, Secrets};
-use reqwest::{Client, Response, Url};
+use cdk_http::{HttpTransport, Response, Url};
 
 use crate::fingerprint::Fingerprint;
 use crate::location::Opened;
@@ -71,7 +71,7 @@ pub(crate) struct HttpFile {
     url: Url,
     /// The URL without user, password and query, for messages.
     display: String,
-    client: Client,
+    transport: HttpTransport,
     settings: HttpSettings,
 }
 
@@ -101,12 +101,12 @@ impl HttpFile {
     /// The file behind `url`; `https` if it names no scheme.
     pub(crate) fn new(url: &str, has_user_agent: bool, settings: HttpSettings) -> Result<Self> {
         let url = client::parse_url(url)?;
-        let display = client::display(&url);
-        let client = client::build(has_user_agent, &settings)?;
+        let display = cdk_http::url::display(&url);
+        let transport = client::build(has_user_agent, &settings)?;
         Ok(Self {
             url,
             display,
-            client,
+            transport,
             settings,
         })
     }

@@ -1,11 +1,11 @@
 //! Requests for the rest of a file.
 
 use cdk_core::ConnectorError;
-use reqwest::header::{
+use cdk_http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE,
     LAST_MODIFIED, RANGE,
 };
-use reqwest::{Response, StatusCode};
+use cdk_http::{Request, Response, StatusCode, Transport};
 
 use crate::fingerprint::Fingerprint;
 use crate::http::{Answer, Failure, HttpFile, classify};
@@ -21,21 +21,19 @@ impl HttpFile {
         expected: Option<&Fingerprint>,
     ) -> Result<Answer, Failure> {
         // Packed transfers could not be resumed by byte; packed files are unpacked by the reader.
-        let mut request = self
-            .client
-            .get(self.url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+        let mut request = Request::get(self.url.clone());
+        request.set_header(ACCEPT_ENCODING.as_str(), "identity")?;
         if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
+            request.set_header(RANGE.as_str(), &format!("bytes={from}-"))?;
             if let Some(tag) = expected.and_then(Fingerprint::strong_etag) {
-                request = request.header(IF_RANGE, tag);
+                request.set_header(IF_RANGE.as_str(), tag)?;
             }
         }
-        let sent = request.send().await;
-        let response = sent.map_err(|error| classify::transport(error, self.display()))?;
+        let sent = self.transport.send(request).await;
+        let response = sent.map_err(|error| classify::transport(&error, self.display()))?;
         self.check_encoding(&response)?;
         let range = ContentRange::of(&response);
-        let skip = match (response.status(), &range) {
+        let skip = match (response.status, &range) {
             (StatusCode::OK, _) => from,
             (
                 StatusCode::PARTIAL_CONTENT,
@@ -91,13 +89,13 @@ impl HttpFile {
 }
 
 fn text(response: &Response, name: &HeaderName) -> Option<String> {
-    let value = response.headers().get(name)?.to_str().ok()?;
+    let value = response.header(name.as_str())?;
     Some(value.trim().to_owned())
 }
 
 fn fingerprint(response: &Response, range: Option<&ContentRange>) -> Fingerprint {
     let length = || text(response, &CONTENT_LENGTH)?.parse().ok();
-    let size = match response.status() {
+    let size = match response.status {
         StatusCode::OK => length(),
         _ => range.and_then(|range| range.total),
     };
