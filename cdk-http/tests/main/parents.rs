@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cdk_core::entrypoint::Exit;
 use cdk_http::Placement;
 use cdk_http::paginate::PageNumbers;
-use cdk_http::stream::DatetimeCursor;
+use cdk_http::stream::{AsyncJob, DatetimeCursor, JobStatus};
 use cdk_testkit::http::{MockServer, Reply, SeenRequest};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -270,4 +270,50 @@ async fn a_grandparent_gives_its_values_too() {
     let ran = source.read(&server.url()).await.succeeded();
     let paths: Vec<Value> = ran.data("c").iter().map(|it| it["path"].clone()).collect();
     assert_eq!(paths, ["/a/1/b/11/c", "/a/2/b/21/c"]);
+}
+
+#[tokio::test]
+async fn parent_records_that_their_stream_leaves_out_have_no_children() {
+    let server = MockServer::serve(|request| match request.path.as_str() {
+        "/a" => Reply::json(&json!([
+            {"id": 1, "at": "2023-12-31T00:00:00Z"},
+            {"id": 2, "at": "2024-01-02T00:00:00Z"},
+        ])),
+        "/a/2/b" => Reply::json(&json!([{"id": 20}])),
+        _ => Reply::error(404, "left out"),
+    })
+    .await;
+    let source = TestSource::new(|api| {
+        let recent = DatetimeCursor::new("at").start("2024-01-01").filtering();
+        let a = api.stream("a", "/a").cursor(recent);
+        Ok(vec![
+            api.stream("b", "/a/{a}/b").for_each(&a, [("a", "id")]),
+        ])
+    });
+    let ran = source.read(&server.url()).await.succeeded();
+    assert_eq!(ids(&ran, "b"), [20]);
+}
+
+#[tokio::test]
+async fn a_parent_may_come_out_of_a_job() {
+    let server = MockServer::serve(|request| match request.path.as_str() {
+        "/jobs" => Reply::json(&json!({"id": 5})),
+        "/jobs/5" => Reply::json(&json!({"status": "done"})),
+        "/jobs/5/rows" => Reply::json(&json!([{"id": 1}, {"id": 2}])),
+        path => Reply::json(&json!([{"id": 0, "path": path}])),
+    })
+    .await;
+    let source = TestSource::new(|api| {
+        let job = AsyncJob::new("/jobs/{id}", "status")
+            .created([("id", "id")])
+            .status("done", JobStatus::Completed)
+            .download_path("/jobs/{id}/rows");
+        let a = api.stream("a", "/jobs").job(job);
+        Ok(vec![
+            api.stream("b", "/a/{a}/b").for_each(&a, [("a", "id")]),
+        ])
+    });
+    let ran = source.read(&server.url()).await.succeeded();
+    let paths: Vec<Value> = ran.data("b").iter().map(|it| it["path"].clone()).collect();
+    assert_eq!(paths, ["/a/1/b", "/a/2/b"]);
 }
