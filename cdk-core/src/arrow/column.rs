@@ -17,7 +17,8 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::arrow::{json, temporal};
+use crate::arrow::json_field::json_field;
+use crate::arrow::temporal;
 use crate::destination::columns::decimal::{Decimal, exact_f64};
 use crate::destination::columns::{Cell, Column, Kind, Misfit, NonFinite, whole_number};
 use crate::error::{ConnectorError, Result};
@@ -45,7 +46,7 @@ pub(super) fn field_of(column: &Column) -> Field {
         | AirbyteType::Object(_)
         | AirbyteType::Union(_)
         | AirbyteType::Unknown => {
-            return json::json_field(&column.name);
+            return json_field(&column.name);
         }
     };
     Field::new(&column.name, data_type, true)

@@ -1,74 +1,13 @@
 //! Arrow columns to JSON text.
 
-use std::collections::HashMap;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowDictionaryKeyType, ArrowPrimitiveType, DecimalType};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_dictionary_array};
 use arrow_schema::{DataType, Field, TimeUnit};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
+use crate::arrow::json_field::is_json;
+use crate::arrow::json_text::{push_base64, push_decimal, push_float, push_string, quoted};
 use crate::arrow::temporal;
-use crate::destination::columns::NonFinite;
-use crate::error::{ConnectorError, Result};
-
-/// Under which a field's metadata names its extension type (Arrow columnar format, "Extension types").
-const EXTENSION: &str = "ARROW:extension:name";
-/// The canonical extension type of JSON text.
-const JSON: &str = "arrow.json";
-
-/// A nullable text field whose cells are JSON text: of numbers beyond every Arrow type, of objects and lists.
-pub fn json_field(name: impl Into<String>) -> Field {
-    let metadata = HashMap::from([
-        (EXTENSION.to_owned(), JSON.to_owned()),
-        ("ARROW:extension:metadata".to_owned(), String::new()),
-    ]);
-    Field::new(name, DataType::Utf8, true).with_metadata(metadata)
-}
-
-/// Whether the cells of `field` are JSON text.
-pub(crate) fn is_json(field: &Field) -> bool {
-    field
-        .metadata()
-        .get(EXTENSION)
-        .is_some_and(|name| name == JSON)
-}
-
-/// Refuses what has no JSON form.
-pub(crate) fn check(field: &Field) -> Result<()> {
-    check_type(field.data_type()).map_err(|unknown| {
-        ConnectorError::system(format!(
-            "Column `{}` has Arrow type {unknown}, which has no JSON form here. Convert it first.",
-            field.name()
-        ))
-    })
-}
-
-fn check_type(data_type: &DataType) -> std::result::Result<(), &DataType> {
-    use DataType::*;
-    match data_type {
-        Null | Boolean | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64
-        | Float16 | Float32 | Float64 | Decimal32(..) | Decimal64(..) | Decimal128(..)
-        | Decimal256(..) | Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView
-        | FixedSizeBinary(_) | Date32 | Date64 | Timestamp(..) | Time32(_) | Time64(_) => Ok(()),
-        List(field) | LargeList(field) | FixedSizeList(field, _) => check_type(field.data_type()),
-        Struct(fields) => fields
-            .iter()
-            .try_for_each(|field| check_type(field.data_type())),
-        Map(entries, _) => match entries.data_type() {
-            Struct(fields) => match fields.as_ref() {
-                [key, value] if matches!(key.data_type(), Utf8 | LargeUtf8 | Utf8View) => {
-                    check_type(value.data_type())
-                }
-                _ => Err(data_type),
-            },
-            _ => Err(data_type),
-        },
-        Dictionary(_, values) => check_type(values),
-        _ => Err(data_type),
-    }
-}
 
 /// Writes rows of a batch as JSON objects.
 pub(crate) struct RowWriter<'a>(Members<'a>);
@@ -391,55 +330,6 @@ where
     Box::new(move |at, out| push_decimal(&values[at], scale, out))
 }
 
-/// `value` divided by 10 to the power of `scale`, with all its digits.
-fn push_decimal(value: &impl std::fmt::Display, scale: i8, out: &mut Vec<u8>) {
-    use std::io::Write as _;
-    let start = out.len();
-    write!(out, "{value}").expect("writing to memory does not fail");
-    let digits_at = start + usize::from(out.get(start) == Some(&b'-'));
-    match usize::try_from(scale) {
-        Ok(0) => {}
-        Ok(scale) => {
-            let digits = out.len() - digits_at;
-            let missing = (scale + 1).saturating_sub(digits);
-            out.splice(digits_at..digits_at, std::iter::repeat_n(b'0', missing));
-            let point = out.len() - scale;
-            out.insert(point, b'.');
-        }
-        Err(_) if out[digits_at..] == *b"0" => {}
-        Err(_) => out.extend(std::iter::repeat_n(b'0', scale.unsigned_abs().into())),
-    }
-}
-
-/// `value` as text if it is no number, else `shown`, which is the same in its own precision.
-fn push_float(value: f64, shown: impl serde::Serialize, out: &mut Vec<u8>) {
-    match NonFinite::of(value) {
-        Some(text) => quoted(out, |out| out.extend_from_slice(text.as_str().as_bytes())),
-        None => {
-            serde_json::to_writer(out, &shown).expect("writing a number to memory does not fail")
-        }
-    }
-}
-
-fn push_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("writing text to memory does not fail");
-}
-
-fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    quoted(out, |out| {
-        let start = out.len();
-        out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        let written = STANDARD.encode_slice(bytes, &mut out[start..]);
-        out.truncate(start + written.expect("the room was counted"));
-    });
-}
-
-fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'"');
-    write(out);
-    out.push(b'"');
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -451,6 +341,7 @@ mod tests {
     use arrow_schema::Schema;
 
     use super::*;
+    use crate::arrow::json_field::{check, json_field};
 
     /// The JSON texts of the cells of one column.
     fn cells(column: impl Array + 'static) -> Vec<String> {

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, TimeUnit};
 use uuid::Uuid;
 
-use crate::arrow::json::json_field;
+use crate::arrow::json_field::json_field;
 use crate::arrow::reader::RowChange;
 use crate::batch::{RecordBatch, Row};
 use crate::destination::columns::{Columns, FieldChange};

@@ -33,12 +33,14 @@
 
 mod column;
 mod json;
+mod json_field;
+mod json_text;
 mod meta;
 mod reader;
 mod rows;
 mod temporal;
 
-pub use json::json_field;
+pub use json_field::json_field;
 pub use meta::MetaColumns;
 pub use reader::{ColumnReader, RowChange, TypedColumns};
 pub use rows::ArrowRows;

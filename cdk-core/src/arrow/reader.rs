@@ -10,7 +10,8 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::arrow::column::{Change, ColumnBuilder, field_of};
-use crate::arrow::json::{self, Cells};
+use crate::arrow::json::Cells;
+use crate::arrow::json_field::is_json;
 use crate::arrow::rows::ArrowRows;
 use crate::batch::{JsonRows, Rows};
 use crate::destination::columns::{Columns, FieldChange, Keys};
@@ -248,7 +249,7 @@ fn wider(data_type: &AirbyteType, found: &DataType) -> Option<DataType> {
 
 /// Whether a column of the source can be taken as it is. JSON text stays JSON text, and nothing else becomes that.
 fn fits(source: &Field, target: &Field) -> bool {
-    source.data_type() == target.data_type() && json::is_json(source) == json::is_json(target)
+    source.data_type() == target.data_type() && is_json(source) == is_json(target)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use arrow_array::{Array, RecordBatch};
 
-use crate::arrow::json::{self, RowWriter};
+use crate::arrow::json::RowWriter;
+use crate::arrow::json_field;
 use crate::batch::{JsonRows, RowExtras};
 use crate::error::Result;
 
@@ -29,7 +30,7 @@ impl ArrowRows {
             .schema_ref()
             .fields()
             .iter()
-            .try_for_each(|field| json::check(field))?;
+            .try_for_each(|field| json_field::check(field))?;
         let bytes = batch.columns().iter().map(bytes_of).sum();
         Ok(Self {
             batch,

@@ -273,7 +273,7 @@ fn change_list<'a>(value: &Val<'a>, name: &str, args: &Given<'a>) -> Eval<Val<'a
         "clear" => list.borrow_mut().clear(),
         "reverse" => list.borrow_mut().reverse(),
         _ => {
-            let mut sorted = super::filters::sorted(value.items()?)?;
+            let mut sorted = super::list_filters::sorted(value.items()?)?;
             if args
                 .get(usize::MAX, "reverse")
                 .is_some_and(|reverse| reverse.is_true())

@@ -1,9 +1,15 @@
 //! JSON: the records of an array, however long, or one object.
 
+mod children;
+mod scan;
+
 use std::ops::Range;
 
-use airbyte_protocol::codec::{self, ValueEndError};
+use airbyte_protocol::codec;
 use bytes::{Bytes, BytesMut};
+
+use children::children;
+use scan::{Halt, Scan, invalid};
 
 use crate::decode::{Decode, DecodeError, DecodeErrorKind as Kind, Decoder, Records};
 
@@ -87,63 +93,6 @@ struct JsonDecode {
     offset: usize,
     envelope: Vec<u8>,
     is_found: bool,
-}
-
-/// What is looked at: bytes, and where the walk is in them.
-struct Scan<'a> {
-    text: &'a [u8],
-    at: usize,
-    is_end: bool,
-    spans: Vec<Range<usize>>,
-}
-
-/// A step could not be completed with the bytes that are there.
-enum Halt {
-    NeedMore,
-    Failed(DecodeError),
-}
-
-impl From<DecodeError> for Halt {
-    fn from(error: DecodeError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Scan<'_> {
-    /// Moves over white space and shows the byte after it.
-    fn token(&mut self) -> Result<u8, Halt> {
-        while let Some(byte) = self.text.get(self.at) {
-            if !byte.is_ascii_whitespace() {
-                return Ok(*byte);
-            }
-            self.at += 1;
-        }
-        Err(Halt::NeedMore)
-    }
-
-    /// Moves over one value.
-    fn value(&mut self) -> Result<Range<usize>, Halt> {
-        let first = self.token()?;
-        let start = self.at;
-        let end = codec::value_end(self.text, start).map_err(|error| match error {
-            ValueEndError::Incomplete => Halt::NeedMore,
-            ValueEndError::Invalid(at) => Halt::Failed(invalid(at, "a JSON value")),
-        })?;
-        let is_number = first == b'-' || first.is_ascii_digit();
-        if is_number && end == self.text.len() && !self.is_end {
-            return Err(Halt::NeedMore);
-        }
-        self.at = end;
-        Ok(start..end)
-    }
-
-    fn slice(&self, range: Range<usize>) -> &[u8] {
-        self.text.get(range).unwrap_or_default()
-    }
-}
-
-fn invalid(at: usize, expected: &str) -> DecodeError {
-    DecodeError::new(Kind::Invalid, format!("expected {expected} at byte {at}"))
 }
 
 impl JsonDecode {
@@ -441,30 +390,6 @@ impl JsonDecode {
         }
         Ok(())
     }
-}
-
-/// The key of a member, none for an item, and where its value is.
-type Child = (Option<String>, Range<usize>);
-
-/// Members (with their keys) or items of `part`, which starts at `offset` of the document.
-fn children(part: &str, offset: usize) -> Result<Vec<Child>, DecodeError> {
-    let broken = || invalid(offset, "valid JSON");
-    let mut found = Vec::new();
-    if part.starts_with('{') {
-        for field in codec::fields(part) {
-            let (key, value) = field.map_err(|_| broken())?;
-            // The text of the value is a part of `part`.
-            let start = value.as_ptr() as usize - part.as_ptr() as usize + offset;
-            found.push((Some(key.into_owned()), start..start + value.len()));
-        }
-    } else if part.starts_with('[') {
-        for item in codec::items(part) {
-            let item = item.map_err(|_| broken())?;
-            let start = item.as_ptr() as usize - part.as_ptr() as usize + offset;
-            found.push((None, start..start + item.len()));
-        }
-    }
-    Ok(found)
 }
 
 impl Decode for JsonDecode {
