@@ -8,12 +8,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cdk_core::{ErrorContext, Result};
+use cdk_core::{ConnectorError, ErrorContext, Result};
 use serde_json::Value;
 
 use crate::component::Component;
 use crate::custom::{CustomDecoder, Registry};
-use crate::requester::body::Body;
+use crate::requester::body::{Body, MAX_WHOLE};
 
 use stream::Streamed;
 
@@ -170,10 +170,27 @@ fn gunzip(body: Bytes) -> Result<Bytes> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
     }
+    unpacked(
+        flate2::read::MultiGzDecoder::new(body.as_ref()),
+        MAX_WHOLE,
+        "A response that should be gzip could not be decompressed.",
+    )
+}
+
+/// All that `packed` holds, if it is not longer than `limit`.
+fn unpacked(packed: impl Read, limit: u64, broken: &'static str) -> Result<Bytes> {
     let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(body.as_ref())
+    packed
+        .take(limit.saturating_add(1))
         .read_to_end(&mut plain)
-        .system_error("A response that should be gzip could not be decompressed.")?;
+        .system_error(broken)?;
+    if plain.len() as u64 > limit {
+        return Err(ConnectorError::system(format!(
+            "A response unpacks to more than {} MB, which is too much for its decoder: it needs all of it at once. Ask for \
+             smaller pages, or use JsonItemsDecoder, JsonlDecoder or CsvDecoder inside.",
+            MAX_WHOLE / 1_000_000
+        )));
+    }
     Ok(Bytes::from(plain))
 }
 
@@ -181,17 +198,31 @@ fn unzip(inner: &Decoder, body: &Bytes) -> Result<Documents> {
     let broken = "A response that should be a ZIP archive could not be read.";
     let mut archive =
         zip::ZipArchive::new(std::io::Cursor::new(body.clone())).system_error(broken)?;
-    let mut all = Vec::new();
+    let (mut all, mut left) = (Vec::new(), MAX_WHOLE);
     for at in 0..archive.len() {
-        let mut file = archive.by_index(at).system_error(broken)?;
+        let file = archive.by_index(at).system_error(broken)?;
         if file.is_dir() {
             continue;
         }
-        let mut plain = Vec::new();
-        file.read_to_end(&mut plain).system_error(broken)?;
-        all.push(inner.decode_whole(Bytes::from(plain))?);
+        let plain = unpacked(file, left, broken)?;
+        left -= plain.len() as u64;
+        all.push(inner.decode_whole(plain)?);
     }
     Ok(Documents::each(all.into_iter().flat_map(|documents| {
         documents.into_values("a ZipfileDecoder")
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_unpacks_to_too_much_is_an_error_before_it_fills_the_memory() {
+        let text = unpacked(&b"12345"[..], 5, "broken").unwrap();
+        assert_eq!(text, "12345");
+        // A packed body may hold a thousand times as much, or have no end.
+        let error = unpacked(std::io::repeat(b' '), 5_000_000, "broken").unwrap_err();
+        assert!(error.message().contains("unpacks to more than"), "{error}");
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Longer bodies go to a file.
 const MAX_IN_MEMORY: usize = 16 << 20;
 /// A body that can only be read as a whole may have this many bytes.
-const MAX_WHOLE: u64 = 512 << 20;
+pub(crate) const MAX_WHOLE: u64 = 512 << 20;
 /// So much of a long body is looked at for messages.
 const HEAD: usize = 64 << 10;
 

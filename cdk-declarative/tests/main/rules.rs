@@ -181,23 +181,31 @@ fn tables(asked: &str) -> (u16, Value) {
     }
 }
 
-#[tokio::test]
-async fn a_mapping_with_a_condition_applies_where_it_holds() {
-    let mapping = |path: &str, value: &str, condition: Value| json!({"type": "ComponentMappingDefinition", "field_path": [path], "value": value, "condition": condition, "create_or_update": true});
-    let mut document: Value =
-        serde_json::from_str(&crate::api::manifest(&[stream("static", json!({}))])).unwrap();
+fn mapping(path: &[&str], value: &str) -> Value {
+    json!({"type": "ComponentMappingDefinition", "field_path": path, "value": value, "create_or_update": true})
+}
+
+/// A manifest whose streams come out of a template by this resolver.
+fn with_resolver(resolver: &Value) -> Value {
+    let text = crate::api::manifest(&[stream("static", json!({}))]);
+    let mut document: Value = serde_json::from_str(&text).unwrap();
     document["dynamic_streams"] = json!([{
         "type": "DynamicDeclarativeStream",
         "stream_template": stream("template", json!({})),
-        "components_resolver": {
-            "type": "ConfigComponentsResolver",
-            "stream_config": {"type": "StreamConfig", "configs_pointer": ["tables"]},
-            "components_mapping": [
-                mapping("name", "{{ components_values.name }}", json!("{{ true }}")),
-                mapping("primary_key", "{{ components_values.key }}", json!("{{ components_values.key is defined }}"))
-            ]
-        }
+        "components_resolver": resolver
     }]);
+    document
+}
+
+#[tokio::test]
+async fn a_mapping_with_a_condition_applies_where_it_holds() {
+    let mut key = mapping(&["primary_key"], "{{ components_values.key }}");
+    key["condition"] = json!("{{ components_values.key is defined }}");
+    let mut document = with_resolver(&json!({
+        "type": "ConfigComponentsResolver",
+        "stream_config": {"type": "StreamConfig", "configs_pointer": ["tables"]},
+        "components_mapping": [mapping(&["name"], "{{ components_values.name }}"), key]
+    }));
     document["streams"] = json!([]);
     document["check"]["stream_names"] = json!([]);
     let source = of_manifest(&document.to_string(), everything);
@@ -254,21 +262,14 @@ async fn streams_of_one_group_are_never_read_at_once() {
 
 #[tokio::test]
 async fn mappings_of_an_api_only_replace_what_the_template_has() {
-    let mapping = |path: Value, value: &str| json!({"type": "ComponentMappingDefinition", "field_path": path, "value": value, "create_or_update": true});
-    let mut document: Value =
-        serde_json::from_str(&crate::api::manifest(&[stream("static", json!({}))])).unwrap();
-    document["dynamic_streams"] = json!([{
-        "type": "DynamicDeclarativeStream",
-        "stream_template": stream("template", json!({})),
-        "components_resolver": {
-            "type": "HttpComponentsResolver",
-            "retriever": stream("tables", json!({}))["retriever"],
-            "components_mapping": [
-                mapping(json!(["name"]), "{{ components_values.id }}"),
-                mapping(json!(["retriever", "requester", "request_parameters"]), "{{ {'new': 'x'} }}")
-            ]
-        }
-    }]);
+    let document = with_resolver(&json!({
+        "type": "HttpComponentsResolver",
+        "retriever": stream("tables", json!({}))["retriever"],
+        "components_mapping": [
+            mapping(&["name"], "{{ components_values.id }}"),
+            mapping(&["retriever", "requester", "request_parameters"], "{{ {'new': 'x'} }}")
+        ]
+    }));
     fn no_parameters(asked: &str) -> (u16, Value) {
         match asked {
             "/template" | "/tables" => tables(asked),
