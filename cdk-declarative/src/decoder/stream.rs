@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cdk_core::{ConnectorError, ErrorContext, Result};
-use cdk_http::decode::{Csv, Decode, Decoded, Decoder, Gzip, Json, Jsonl, Lines, Zip};
+use cdk_http::decode::{
+    Csv, Decode, DecodeError, DecodeErrorKind, Decoded, Decoder, Gzip, Json, Jsonl, Lines, Zip,
+};
 use serde_json::Value;
 
 use crate::component::Component;
@@ -118,10 +120,10 @@ impl Records {
             if let Some(record) = self.found.pop_front() {
                 return Ok(Some(record));
             }
-            let broken = "A response can't be decoded in the format of its `decoder`.";
-            if let Some(records) = self.decode.next().system_error(broken)? {
-                for record in records.iter().system_error(broken)? {
-                    let record = serde_json::from_str(record).system_error(broken)?;
+            if let Some(records) = self.decode.next().map_err(|error| undecodable(&error))? {
+                for record in records.iter().map_err(|error| undecodable(&error))? {
+                    let record = serde_json::from_str(record)
+                        .system_error("A record in a response is nested too deeply to be read.")?;
                     self.found.push_back(record);
                 }
                 continue;
@@ -139,6 +141,14 @@ impl Records {
                 self.reader = None;
             }
         }
+    }
+}
+
+fn undecodable(error: &DecodeError) -> ConnectorError {
+    let text = format!("A response can't be decoded in the format of its `decoder`: {error}.");
+    match error.kind() {
+        DecodeErrorKind::Machine => ConnectorError::transient(text),
+        _ => ConnectorError::system(text),
     }
 }
 
@@ -227,6 +237,7 @@ mod tests {
         let body = Bytes::from_static(br#"{"a": [{"n": 1}, {"n": "#);
         let mut found = items.records(&body.into());
         assert_eq!(found.next().unwrap().unwrap(), json!({"n": 1}));
-        assert!(found.next().unwrap().is_err());
+        let error = found.next().unwrap().unwrap_err();
+        assert!(error.message().contains("ends in the middle"), "{error}");
     }
 }
